@@ -1,0 +1,128 @@
+/**
+ * A gRPC client of any service that has a generated definition. Owns the connection and the mapping from a definition's methods to
+ * promises and async iterables; knows no service by name, and never retries.
+ */
+import { Client, credentials, Metadata, type CallOptions } from "@grpc/grpc-js";
+
+interface Codec {
+  // biome-ignore lint/suspicious/noExplicitAny: the message types are recovered by inference below
+  encode(message: any): { finish(): Uint8Array };
+  decode(input: Uint8Array): unknown;
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  fromPartial(object: any): unknown;
+}
+
+interface Method {
+  readonly name: string;
+  readonly requestType: Codec;
+  readonly requestStream: boolean;
+  readonly responseType: Codec;
+  readonly responseStream: boolean;
+}
+
+interface Definition {
+  readonly fullName: string;
+  readonly methods: Readonly<Record<string, Method>>;
+}
+
+type Partially<C extends Codec> = Parameters<C["fromPartial"]>[0];
+type Whole<C extends Codec> = ReturnType<C["decode"]>;
+type Request<M extends Method> = M["requestStream"] extends true
+  ? Iterable<Partially<M["requestType"]>> | AsyncIterable<Partially<M["requestType"]>>
+  : Partially<M["requestType"]>;
+type Response<M extends Method> = M["responseStream"] extends true
+  ? AsyncIterable<Whole<M["responseType"]>>
+  : Promise<Whole<M["responseType"]>>;
+
+/** The methods of a service. Requests may leave fields out. A call rejects with grpc-js's ServiceError. */
+export type ServiceClient<D extends Definition> = {
+  readonly [K in keyof D["methods"]]: (request: Request<D["methods"][K]>, options?: { signal?: AbortSignal }) => Response<D["methods"][K]>;
+};
+
+/** containerd's limit in both directions; gRPC's own default is 4 MiB. */
+const messageBytesMax = 16 * 1024 * 1024;
+
+/** What goes with each call as metadata: what it is about, and what keeps its results from being collected. */
+export interface Headers {
+  readonly namespace?: string;
+  readonly lease?: string;
+}
+
+export interface Connection {
+  service<D extends Definition>(definition: D, headers?: Headers): ServiceClient<D>;
+  close(): void;
+}
+
+/** Connects on the first call. `address` is the path of a unix socket. */
+export function connect(address: string): Connection {
+  const client = new Client(`unix:${address}`, credentials.createInsecure(), {
+    "grpc.max_receive_message_length": messageBytesMax,
+    "grpc.max_send_message_length": messageBytesMax,
+  });
+  return {
+    service<D extends Definition>({ fullName, methods }: D, { namespace, lease }: Headers = {}) {
+      const metadata = new Metadata();
+      if (namespace !== undefined) metadata.set("containerd-namespace", namespace);
+      if (lease !== undefined) metadata.set("containerd-lease", lease);
+      const callers = Object.entries(methods).map(([key, method]) => [key, caller(client, fullName, method, metadata)]);
+      // The callers are what the definition says; that they are, TypeScript cannot follow through the loop.
+      return Object.fromEntries(callers) as unknown as ServiceClient<D>;
+    },
+    close: () => client.close(),
+  };
+}
+
+type Caller = (request: never, options?: { signal?: AbortSignal }) => Promise<unknown> | AsyncIterable<unknown>;
+
+function caller(client: Client, service: string, method: Method, metadata: Metadata): Caller {
+  const path = `/${service}/${method.name}`;
+  const serialize = (message: unknown) =>
+    Buffer.from(method.requestType.encode(method.requestType.fromPartial(message)).finish());
+  const deserialize = (bytes: Buffer) => method.responseType.decode(bytes);
+
+  if (method.requestStream && method.responseStream) {
+    return (requests: never, { signal } = {}) => {
+      const call = client.makeBidiStreamRequest(path, serialize, deserialize, metadata, {});
+      cancelOn(signal, call);
+      // A failed call breaks the writing off as well; the error itself comes out of the reading side.
+      send(requests, call).catch(() => call.cancel());
+      return call;
+    };
+  }
+  if (method.requestStream) throw new TypeError(`${path} is client-streaming, which no service here is`);
+  if (method.responseStream) {
+    return (request: never, { signal } = {}) => {
+      const call = client.makeServerStreamRequest(path, serialize, deserialize, request, metadata, {});
+      cancelOn(signal, call);
+      return call;
+    };
+  }
+  return (request: never, { signal } = {}) =>
+    new Promise((resolve, reject) => {
+      const options: CallOptions = {};
+      const call = client.makeUnaryRequest(path, serialize, deserialize, request, metadata, options, (error, reply) =>
+        error ? reject(error) : resolve(reply),
+      );
+      cancelOn(signal, call);
+    });
+}
+
+function cancelOn(signal: AbortSignal | undefined, call: { cancel(): void; on(event: "status", listener: () => void): unknown }): void {
+  if (signal === undefined) return;
+  const cancel = () => call.cancel();
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  call.on("status", () => signal.removeEventListener("abort", cancel));
+}
+
+async function send(
+  requests: Iterable<unknown> | AsyncIterable<unknown>,
+  call: { write(message: unknown, written: (error?: Error | null) => void): boolean; end(): void },
+): Promise<void> {
+  for await (const request of requests) {
+    await new Promise<void>((resolve, reject) => {
+      call.write(request, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  call.end();
+}

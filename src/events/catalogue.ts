@@ -1,0 +1,217 @@
+/**
+ * The catalogue of facts: every type that shiplog writes, with its payload. A payload holds what happened and nothing that can be
+ * computed from earlier facts of the same stream. Changing a payload's meaning raises its number in `schemaVersions` and needs an
+ * upcaster; types are never removed, for old logs hold them.
+ */
+import type { Stated } from "./fact.ts";
+
+/** A google.protobuf.Any, kept byte for byte. */
+export interface AnyValue {
+  readonly typeUrl: string;
+  readonly value: Uint8Array;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** An OCI content descriptor. Size in bytes. */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly annotations: Labels;
+}
+
+export interface Mount {
+  readonly type: string;
+  readonly source: string;
+  readonly target: string;
+  readonly options: readonly string[];
+}
+
+/** Paths or URIs of a process's standard streams as the client gave them; empty means none. */
+export interface ProcessIo {
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+}
+
+/** Where a shim listens, and which version of the task API it speaks. */
+export interface ShimEndpoint {
+  readonly address: string;
+  readonly version: number;
+}
+
+/** How a process ended. */
+export interface Exit {
+  readonly pid: number;
+  /** 0 to 255; 128 + n for death by signal n. */
+  readonly status: number;
+  /** Unix nanoseconds. */
+  readonly exitedAt: bigint;
+  /** False when nobody could learn the true status; `status` is then containerd's stand-in (255, or 137 after a forced clean-up). */
+  readonly known: boolean;
+}
+
+export interface Facts {
+  /** Streams `namespace/<name>`, recorded in that namespace. `implicit`: made by the first write, not by a client's wish. */
+  NamespaceCreated: { readonly labels: Labels; readonly implicit: boolean };
+  NamespaceUpdated: { readonly labels: Labels };
+  NamespaceDeleted: Record<string, never>;
+
+  /** Streams `container/<id>`: a container is a record; what runs is its task. */
+  ContainerCreated: {
+    readonly labels: Labels;
+    readonly image: string;
+    readonly runtime: { readonly name: string; readonly options: AnyValue | null };
+    readonly spec: AnyValue;
+    readonly snapshotter: string;
+    readonly snapshotKey: string;
+    readonly extensions: Readonly<Record<string, AnyValue>>;
+    readonly sandbox: string;
+  };
+  /** Only the fields that changed, each with its whole new value. */
+  ContainerUpdated: {
+    readonly labels?: Labels;
+    readonly image?: string;
+    readonly spec?: AnyValue;
+    readonly snapshotKey?: string;
+    readonly extensions?: Readonly<Record<string, AnyValue>>;
+  };
+  ContainerDeleted: Record<string, never>;
+
+  /** Streams `image/<name>`. */
+  ImageCreated: { readonly target: Descriptor; readonly labels: Labels };
+  ImageUpdated: { readonly target?: Descriptor; readonly labels?: Labels };
+  ImageDeleted: Record<string, never>;
+
+  /** Streams `lease/<id>`. A resource's type is containerd's: `content`, `ingests`, `snapshots/<snapshotter>`. */
+  LeaseCreated: { readonly labels: Labels };
+  LeaseResourceAdded: { readonly type: string; readonly id: string };
+  LeaseResourceRemoved: { readonly type: string; readonly id: string };
+  LeaseDeleted: Record<string, never>;
+
+  /** Streams `ingest/<ref>`. `total` in bytes and `expected` (a digest) are what the writer announced, 0 and empty when it did not. */
+  IngestStarted: { readonly total: number; readonly expected: string };
+  IngestCommitted: { readonly digest: string; readonly size: number };
+  IngestAborted: { readonly reason: string };
+
+  /** Streams `blob/<digest>`: a namespace's link to content. */
+  BlobCommitted: { readonly size: number; readonly labels: Labels };
+  BlobUpdated: { readonly labels: Labels };
+  BlobDeleted: Record<string, never>;
+
+  /** Streams `snapshot/<snapshotter>/<key>`. `id` names the directory; `parent` is a committed snapshot's name or empty. */
+  SnapshotPrepared: { readonly id: string; readonly parent: string; readonly labels: Labels };
+  SnapshotViewed: { readonly id: string; readonly parent: string; readonly labels: Labels };
+  /** On the active snapshot's stream: it ends, and lives on under `name`. */
+  SnapshotCommitted: { readonly name: string };
+  /** On the stream of the name given at commit, in the same append: a committed snapshot begins. */
+  SnapshotSealed: {
+    readonly key: string;
+    readonly id: string;
+    readonly parent: string;
+    readonly labels: Labels;
+    /** Bytes and inodes of its own layer, parents not counted. */
+    readonly size: number;
+    readonly inodes: number;
+  };
+  SnapshotUpdated: { readonly labels: Labels };
+  SnapshotRemoved: Record<string, never>;
+
+  /** Streams `task/<container id>`. Facts in -ing are intents; each is closed by an outcome, by recovery if need be. */
+  TaskCreating: {
+    readonly bundle: string;
+    readonly runtime: string;
+    readonly rootfs: readonly Mount[];
+    readonly io: ProcessIo;
+    readonly options: AnyValue | null;
+    readonly checkpoint: string;
+  };
+  TaskCreated: { readonly pid: number; readonly shim: ShimEndpoint };
+  TaskCreateFailed: { readonly message: string };
+  TaskStarting: Record<string, never>;
+  TaskStarted: { readonly pid: number };
+  TaskStartFailed: { readonly message: string };
+  TaskPaused: Record<string, never>;
+  TaskResumed: Record<string, never>;
+  /** `execId` is empty for the init process. `all`: every process of the container. */
+  TaskSignalling: { readonly execId: string; readonly signal: number; readonly all: boolean };
+  TaskSignalled: { readonly execId: string; readonly signal: number; readonly all: boolean };
+  TaskSignalFailed: { readonly execId: string; readonly signal: number; readonly all: boolean; readonly message: string };
+  TaskOomed: Record<string, never>;
+  /** The shim ended on its own; what it held is settled by the facts that follow. */
+  TaskShimLost: { readonly message: string };
+  TaskExited: Exit;
+  TaskDeleting: Record<string, never>;
+  TaskDeleteFailed: { readonly message: string };
+  TaskDeleted: Exit;
+
+  ExecAdded: { readonly execId: string; readonly io: ProcessIo; readonly spec: AnyValue | null };
+  ExecStarting: { readonly execId: string };
+  ExecStarted: { readonly execId: string; readonly pid: number };
+  ExecStartFailed: { readonly execId: string; readonly message: string };
+  ExecExited: Exit & { readonly execId: string };
+  ExecDeleted: Exit & { readonly execId: string };
+
+  /** Streams `event/<topic>`: an envelope that a client published or a shim forwarded and that is no fact of ours. */
+  EventPublished: { readonly topic: string; readonly event: AnyValue | null; readonly timestamp: bigint };
+}
+
+export type FactType = keyof Facts;
+
+/** Each fact type with its payload, as deciders return it. */
+export type StatedFact<T extends FactType = FactType> = { [K in T]: Stated<K, Facts[K]> }[T];
+
+/** The schema version written today, per fact type. */
+export const schemaVersions: Readonly<Record<FactType, number>> = {
+  NamespaceCreated: 1,
+  NamespaceUpdated: 1,
+  NamespaceDeleted: 1,
+  ContainerCreated: 1,
+  ContainerUpdated: 1,
+  ContainerDeleted: 1,
+  ImageCreated: 1,
+  ImageUpdated: 1,
+  ImageDeleted: 1,
+  LeaseCreated: 1,
+  LeaseResourceAdded: 1,
+  LeaseResourceRemoved: 1,
+  LeaseDeleted: 1,
+  IngestStarted: 1,
+  IngestCommitted: 1,
+  IngestAborted: 1,
+  BlobCommitted: 1,
+  BlobUpdated: 1,
+  BlobDeleted: 1,
+  SnapshotPrepared: 1,
+  SnapshotViewed: 1,
+  SnapshotCommitted: 1,
+  SnapshotSealed: 1,
+  SnapshotUpdated: 1,
+  SnapshotRemoved: 1,
+  TaskCreating: 1,
+  TaskCreated: 1,
+  TaskCreateFailed: 1,
+  TaskStarting: 1,
+  TaskStarted: 1,
+  TaskStartFailed: 1,
+  TaskPaused: 1,
+  TaskResumed: 1,
+  TaskSignalling: 1,
+  TaskSignalled: 1,
+  TaskSignalFailed: 1,
+  TaskOomed: 1,
+  TaskShimLost: 1,
+  TaskExited: 1,
+  TaskDeleting: 1,
+  TaskDeleteFailed: 1,
+  TaskDeleted: 1,
+  ExecAdded: 1,
+  ExecStarting: 1,
+  ExecStarted: 1,
+  ExecStartFailed: 1,
+  ExecExited: 1,
+  ExecDeleted: 1,
+  EventPublished: 1,
+};

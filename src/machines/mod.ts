@@ -1,0 +1,87 @@
+/**
+ * The public face of the machines: the states that the tables hold, the commands that the ledger takes, and the decider of each kind.
+ */
+import { type BlobCommand, blobDecider, type BlobFact, type BlobState } from "./blob.ts";
+import { type ContainerCommand, containerDecider, type ContainerFact, type ContainerState } from "./container.ts";
+import type { Decider } from "./decider.ts";
+import { type ImageCommand, imageDecider, type ImageFact, type ImageState } from "./image.ts";
+import { type IngestCommand, ingestDecider, type IngestFact, type IngestState } from "./ingest.ts";
+import { type LeaseCommand, leaseDecider, type LeaseFact, type LeaseState } from "./lease.ts";
+import { type NamespaceCommand, namespaceDecider, type NamespaceFact, type NamespaceState } from "./namespace.ts";
+import {
+  type PublicationCommand,
+  publicationDecider,
+  type PublicationFact,
+  type PublicationState,
+} from "./publication.ts";
+import { type SnapshotCommand, snapshotDecider, type SnapshotFact, type SnapshotState } from "./snapshot.ts";
+import { taskDecider } from "./task-decider.ts";
+import type { TaskCommand, TaskFact, TaskState } from "./task.ts";
+
+/** Kind of entity → its state. The kind is the first part of the stream and the name of the table. */
+export interface States {
+  readonly namespace: NamespaceState;
+  readonly container: ContainerState;
+  readonly image: ImageState;
+  readonly lease: LeaseState;
+  readonly ingest: IngestState;
+  readonly blob: BlobState;
+  readonly snapshot: SnapshotState;
+  readonly task: TaskState;
+  readonly event: PublicationState;
+}
+
+/** Kind of entity → its commands. */
+export interface Commands {
+  readonly namespace: NamespaceCommand;
+  readonly container: ContainerCommand;
+  readonly image: ImageCommand;
+  readonly lease: LeaseCommand;
+  readonly ingest: IngestCommand;
+  readonly blob: BlobCommand;
+  readonly snapshot: SnapshotCommand;
+  readonly task: TaskCommand;
+  readonly event: PublicationCommand;
+}
+
+/** Kind of entity → its facts. Each type of the catalogue belongs to one kind. */
+export interface KindFacts {
+  readonly namespace: NamespaceFact;
+  readonly container: ContainerFact;
+  readonly image: ImageFact;
+  readonly lease: LeaseFact;
+  readonly ingest: IngestFact;
+  readonly blob: BlobFact;
+  readonly snapshot: SnapshotFact;
+  readonly task: TaskFact;
+  readonly event: PublicationFact;
+}
+
+export type Kind = keyof States;
+
+export const deciders: { readonly [K in Kind]: Decider<States[K], Commands[K], KindFacts[K]> } = {
+  namespace: namespaceDecider,
+  container: containerDecider,
+  image: imageDecider,
+  lease: leaseDecider,
+  ingest: ingestDecider,
+  blob: blobDecider,
+  snapshot: snapshotDecider,
+  task: taskDecider,
+  event: publicationDecider,
+};
+
+export { isRejection } from "./decider.ts";
+export { openIntents, type OpenIntents } from "./open-intents.ts";
+export { execChart } from "./task-chart.ts";
+
+export type * from "./decider.ts";
+export type * from "./namespace.ts";
+export type * from "./container.ts";
+export type * from "./image.ts";
+export type * from "./lease.ts";
+export type * from "./ingest.ts";
+export type * from "./blob.ts";
+export type * from "./snapshot.ts";
+export type * from "./task.ts";
+export type * from "./publication.ts";

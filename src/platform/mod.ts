@@ -1,0 +1,17 @@
+/**
+ * The public face of platform: the only place that touches the kernel, the file system, the clock and randomness. Everything else goes
+ * through what is exported here.
+ */
+export * from "./at.ts";
+export * from "./clock.ts";
+export * from "./errno.ts";
+export * from "./files.ts";
+export * from "./ids.ts";
+export * from "./mount.ts";
+export * from "./mountinfo.ts";
+export * from "./operation.ts";
+export * from "./peer.ts";
+export * from "./process.ts";
+export * from "./program.ts";
+export * from "./sync.ts";
+export * from "./xattr.ts";

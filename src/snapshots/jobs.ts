@@ -1,0 +1,28 @@
+/** What a snapshot worker can be asked for, and the messages that go between it and its owner. Types only. */
+import type { AppliedLayer } from "./layer-apply.ts";
+import type { PlainError } from "./layer-errors.ts";
+import type { LayerTarget } from "./layer-writer.ts";
+import type { Usage } from "./tree.ts";
+
+/** Each kind of job with what it is given and what it answers. */
+export interface Jobs {
+  /** `blob` is a path; without one the owner is asked for the bytes piece by piece. */
+  apply: { given: { readonly blob: string | undefined; readonly mediaType: string; readonly target: LayerTarget }; answer: AppliedLayer };
+  /** Adds up what a directory takes. */
+  usage: { given: { readonly directory: string }; answer: Usage };
+  /** Removes a name within a directory, and all below it. */
+  remove: { given: { readonly directory: string; readonly name: string }; answer: null };
+}
+export type JobKind = keyof Jobs;
+
+/** To the worker. `cancelled[0]` turns 1 when nobody waits any more. */
+export type ToWorker =
+  | { [K in JobKind]: { readonly message: "job"; readonly kind: K; readonly given: Jobs[K]["given"]; readonly cancelled: Int32Array } }[JobKind]
+  | { readonly message: "piece"; readonly bytes: Uint8Array | undefined }
+  | { readonly message: "sourceFailed" };
+
+/** From the worker. After `pull` it waits for one `piece` (undefined at the end) or `sourceFailed`. */
+export type FromWorker =
+  | { readonly message: "pull" }
+  | { readonly message: "done"; readonly answer: Jobs[JobKind]["answer"] }
+  | { readonly message: "failed"; readonly error: PlainError };

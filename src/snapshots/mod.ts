@@ -1,0 +1,10 @@
+/** The public face of snapshots: directories that become root file systems, and the layers that fill them. */
+export { type ApplyOptions, type ApplyRequest, applyLayer } from "./apply.ts";
+export type { AppliedLayer } from "./layer-apply.ts";
+export { LayerInvalid, LayerWriteFailed, MediaTypeUnsupported } from "./layer-errors.ts";
+export { uncompressedLayerMediaType } from "./media-type.ts";
+export { openNative } from "./native.ts";
+export { openOverlayfs, type SnapshotterOptions } from "./overlayfs.ts";
+export { SnapshotWorkers } from "./snapshot-workers.ts";
+export type { SnapshotKind, Snapshotter } from "./snapshotter.ts";
+export type { Usage } from "./tree.ts";

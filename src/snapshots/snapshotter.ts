@@ -1,0 +1,70 @@
+/**
+ * The disk side of snapshots. A snapshotter knows directories by id and nothing else: names, parents, kinds and labels are the tables', which
+ * tell it with each call what it has to know. So it has no state that could drift from the log.
+ */
+import type { MountDescription } from "../platform/mod.ts";
+import type { Usage } from "./tree.ts";
+
+/** `active` is written, `view` is only read. What is committed is an active snapshot that nobody writes any more. */
+export type SnapshotKind = "active" | "view";
+
+/**
+ * A snapshotter keeps each snapshot's own content in a directory and says how to mount it together with its parents'.
+ *
+ * An **id** is 1 to 64 of `a-z0-9`, given by the caller, never used twice. **Parents** are the ids of committed snapshots, nearest first,
+ * down to the base; they are the same in every call about one snapshot.
+ *
+ * A snapshot's life, as the caller leads it:
+ *
+ *     create("a1", "active", [])          a directory that nobody refers to yet
+ *     … the fact SnapshotPrepared("a1") is recorded …
+ *     mounts("a1", "active", [])          the client writes through them, or a layer is applied to them
+ *     sync("a1"), usage("a1", …)          what was written is on disk
+ *     … the fact SnapshotCommitted is recorded, with the usage …
+ *     create("b2", "active", ["a1"])      a child; a1 is only read from now on
+ *     … SnapshotRemoved("b2") is recorded …
+ *     remove("b2")                        its content goes
+ *
+ * **Order.** A directory is made before the fact that names it, and removed after the fact that lets it go. So a crash leaves at most
+ * directories that no fact names, which `list` finds and `remove` clears; never a fact without its directory, with one exception: `create`
+ * does not sync. After a power failure the directory of a recorded active snapshot may be gone, with all that was written into it and never
+ * committed; `exists` says so, and calling `create` again with the same arguments makes it anew, empty as it was made first.
+ *
+ * **Concurrency.** Calls about different ids may overlap. Calls about one id are the caller's to put in order, except that `mounts` is pure
+ * and `usage` may run beside anything.
+ *
+ * **Errors** are node:fs errors or KernelErrors with a `code`: ENOENT when a parent's directory is missing, ENOSPC and the like as they come.
+ */
+export interface Snapshotter {
+  /** As clients name it: `overlayfs`, `native`. */
+  readonly name: string;
+  /** The directory that it owns; clients read it from the plugin's exports. */
+  readonly root: string;
+
+  /**
+   * Makes what the snapshot needs on disk, and nothing when it needs nothing of its own. Whatever happens, only what `list` finds is left.
+   * Repeating it with the same arguments is harmless: what is there stays as it is.
+   */
+  create(id: string, kind: SnapshotKind, parents: readonly string[]): Promise<void>;
+
+  /** How to mount the snapshot. Touches no disk, and answers the same for the whole life of the snapshot, restarts included. */
+  mounts(id: string, kind: SnapshotKind, parents: readonly string[]): MountDescription[];
+
+  /** Resolves once everything written to the snapshot before the call is on disk. */
+  sync(id: string): Promise<void>;
+
+  /** What the snapshot itself takes, parents not counted. A view takes nothing. A file with several names counts once. */
+  usage(id: string, kind: SnapshotKind, parents: readonly string[]): Promise<Usage>;
+
+  /**
+   * Removes the snapshot's directory, out of sight at once and then its content. What is not there is no error, and a remove that failed or
+   * was cut short can be repeated. Refuses (EXDEV) to go on where something is mounted within.
+   */
+  remove(id: string): Promise<void>;
+
+  /** Every id that has anything on disk, half-made and half-removed ones included; for the sweep at start. In no order. */
+  list(): Promise<string[]>;
+
+  /** True when all that `create` makes for these arguments is there; always true where it makes nothing. */
+  exists(id: string, kind: SnapshotKind, parents: readonly string[]): Promise<boolean>;
+}

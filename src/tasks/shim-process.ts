@@ -1,0 +1,91 @@
+/**
+ * Finding and ending shim processes by what /proc says of them.
+ *
+ * Owns the proof that a process is a shim of ours: its command line names this daemon's address, the namespace and the id, as
+ * only a shim that this daemon started does. It must never end a process on any other ground. Needed where no connection
+ * leads to a shim: it hangs, or its `start` was still running when the daemon died.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { errorCode, processStartTime } from "../platform/mod.ts";
+import type { TaskKey } from "./bundle.ts";
+
+/** How long an ended process may take to be gone; the kernel may have to write out a core or wait for a disk. */
+const goneMsMax = 5_000;
+const goneCheckEveryMs = 10;
+
+/** A process, named so that a later one with the same number is not taken for it. */
+export interface ShimProcess {
+  readonly pid: number;
+  /** Clock ticks since boot. */
+  readonly startTime: number;
+  /** The shim's program and arguments. */
+  readonly args: readonly string[];
+}
+
+/** The shim processes of this key and of the daemon at `address`: servers, and `start` or `delete` commands that still run. */
+export function findShimProcesses({ namespace, id }: TaskKey, address: string): ShimProcess[] {
+  const found: ShimProcess[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const pid = Number(name);
+    const args = argumentsOf(pid);
+    if (flag(args, "-namespace") !== namespace || flag(args, "-id") !== id || flag(args, "-address") !== address) continue;
+    const startTime = processStartTime(pid);
+    if (startTime !== undefined) found.push({ pid, startTime, args });
+  }
+  return found;
+}
+
+/** True when process `pid` is a shim of the daemon at `address`, whichever task it was started for. */
+export function isShimOf(pid: number, address: string): boolean {
+  const args = argumentsOf(pid);
+  return flag(args, "-address") === address && flag(args, "-namespace") !== undefined && flag(args, "-id") !== undefined;
+}
+
+/** Ends the process and resolves once it is gone; false when it would not go. */
+export async function endProcess({ pid, startTime }: Omit<ShimProcess, "args">): Promise<boolean> {
+  const deadline = Date.now() + goneMsMax;
+  for (;;) {
+    if (processStartTime(pid) !== startTime || isZombie(pid)) return true;
+    try {
+      // Nothing is awaited between reading the start time and this, so the number still means the same process.
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if (errorCode(error) === "ESRCH") return true;
+      throw error;
+    }
+    if (Date.now() > deadline) return false;
+    await delay(goneCheckEveryMs);
+  }
+}
+
+/** Ends every shim process of this key; a `start` first, for it could begin another server. */
+export async function endShimProcesses(key: TaskKey, address: string): Promise<void> {
+  const starts = (processes: ShimProcess[]) => processes.filter(({ args }) => args.at(-1) === "start");
+  for (const helper of starts(findShimProcesses(key, address))) await endProcess(helper);
+  for (const server of findShimProcesses(key, address)) await endProcess(server);
+}
+
+function argumentsOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ESRCH") return [];
+    throw error;
+  }
+}
+
+function flag(args: readonly string[], name: string): string | undefined {
+  const at = args.indexOf(name);
+  return at < 0 ? undefined : args[at + 1];
+}
+
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,29 @@
+/** What a daemon has left on the machine: its shims, and mounts below its directories. */
+import { readdir, readFile } from "node:fs/promises";
+
+export interface Shim {
+  readonly pid: number;
+  readonly namespace: string;
+  readonly id: string;
+}
+
+/** The running shims that were started with this daemon's address. */
+export async function shimsOf(address: string): Promise<readonly Shim[]> {
+  const shims: Shim[] = [];
+  for (const entry of await readdir("/proc")) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    const args = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+    const after = (flag: string) => args[args.indexOf(flag) + 1];
+    if (!args[0]?.includes("containerd-shim") || after("-address") !== address || args.includes("delete")) continue;
+    shims.push({ pid, namespace: after("-namespace") ?? "", id: after("-id") ?? "" });
+  }
+  return shims;
+}
+
+/** Mount points below a directory. */
+export async function mountsBelow(directory: string): Promise<readonly string[]> {
+  const mountinfo = await readFile("/proc/self/mountinfo", "utf8");
+  const points = mountinfo.split("\n").map((line) => line.split(" ")[4] ?? "");
+  return points.filter((point) => point.startsWith(`${directory}/`));
+}
