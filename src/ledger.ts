@@ -91,10 +91,16 @@ export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
     tables.advance(log.durableNext);
   }
 
+  /** The streams of these steps whose version must be loaded before anything about them can be appended. */
+  function unknownStreams(origin: Origin, steps: readonly Step[]): readonly StreamName[] {
+    const names = steps.map(({ kind, key, namespace }) => ({ kind, key, namespace: namespace ?? origin.namespace }));
+    return names.filter(({ kind, namespace, key }) => heads.nextVersion(kind, namespace, key) === undefined);
+  }
+
   /** Decides every step in turn; each sees what the ones before it did to its own stream. */
-  function decide(origin: Origin, steps: readonly Step[], time: bigint): Decided {
+  function decide(origin: Origin, steps: readonly Step[]): readonly NewFact[] | Rejection {
+    const time = clock.now();
     const facts: NewFact[] = [];
-    const unknown: StreamName[] = [];
     const streams = new Map<string, { state: { readonly status: string }; version: number }>();
     for (const step of steps) {
       const namespace = step.namespace ?? origin.namespace;
@@ -102,13 +108,12 @@ export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
       const decider = deciders[step.kind] as unknown as AnyDecider;
       let current = streams.get(`${namespace}\0${stream}`);
       if (current === undefined) {
-        const version = heads.nextVersion(step.kind, namespace, step.key);
-        if (version === undefined) unknown.push({ kind: step.kind, namespace, key: step.key });
-        current = { state: heads.state(step.kind, namespace, step.key) ?? decider.initialState, version: version ?? 0 };
+        const state = heads.state(step.kind, namespace, step.key) ?? decider.initialState;
+        current = { state, version: heads.nextVersion(step.kind, namespace, step.key)! };
         streams.set(`${namespace}\0${stream}`, current);
       }
       const decided = decider.decide(current.state, step.command);
-      if (isRejection(decided)) return { facts: [], unknown: [], rejection: decided };
+      if (isRejection(decided)) return decided;
       for (const { type, data } of decided) {
         const fact: NewFact = {
           time,
@@ -127,7 +132,7 @@ export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
         current.version += 1;
       }
     }
-    return { facts, unknown, rejection: undefined };
+    return facts;
   }
 
   function append(facts: readonly NewFact[]): (Fact & StatedFact)[] {
@@ -141,17 +146,19 @@ export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
   async function transact(origin: Origin, plan: (view: View) => readonly Step[]): Promise<Outcome> {
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       for (let full = pressure(); full !== undefined; full = pressure()) await full;
-      const { facts, unknown, rejection } = decide(origin, withNamespace(origin, plan(heads.view)), clock.now());
-      if (rejection !== undefined) {
-        await durable(heads.next);
-        throw new ShiplogError(rejection.rejected, rejection.message, { reason: rejection.reason });
-      }
+      const steps = withNamespace(origin, plan(heads.view));
+      const unknown = unknownStreams(origin, steps);
       if (unknown.length > 0) {
         await Promise.all(unknown.map(({ kind, namespace, key }) => tables.recall(kind, namespace, key)));
         continue;
       }
+      const decided = decide(origin, steps);
+      if ("rejected" in decided) {
+        await durable(heads.next);
+        throw new ShiplogError(decided.rejected, decided.message, { reason: decided.reason });
+      }
       try {
-        const appended = facts.length === 0 ? [] : append(facts);
+        const appended = decided.length === 0 ? [] : append(decided);
         const { next } = heads;
         await durable(next);
         return { next, facts: appended };
@@ -187,13 +194,6 @@ interface StreamName {
   readonly kind: Kind;
   readonly namespace: string;
   readonly key: string;
-}
-
-interface Decided {
-  readonly facts: readonly NewFact[];
-  /** Streams whose version must be loaded before this can be appended. */
-  readonly unknown: readonly StreamName[];
-  readonly rejection: Rejection | undefined;
 }
 
 /** The first write within a namespace makes it; what is only published there does not. */

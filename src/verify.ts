@@ -5,7 +5,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openFacts, verifyLog } from "./events/mod.ts";
+import { openFacts, type Position, verifyLog } from "./events/mod.ts";
 import { Files } from "./platform/mod.ts";
 import { checkRows, core, openRowsReadOnly, type StoreComparison } from "./projections/mod.ts";
 
@@ -27,9 +27,16 @@ export interface VerifyReport {
   readonly problems: readonly Problem[];
 }
 
-/** Verifies the log in `root`, then its tables by `compare`, which is not asked when the log itself is damaged. */
-export async function verifyWith(root: string, compare: () => Promise<StoreComparison | undefined>): Promise<VerifyReport> {
-  const { facts, segments, problems } = await verifyLog(root);
+/**
+ * Verifies the log in `root`, then its tables by `compare`, which is not asked when the log itself is damaged. `to` is for a log that is
+ * being written: what comes from that position on is not looked at.
+ */
+export async function verifyWith(
+  root: string,
+  to: Position | undefined,
+  compare: () => Promise<StoreComparison | undefined>,
+): Promise<VerifyReport> {
+  const { facts, segments, problems } = await verifyLog(root, to === undefined ? {} : { to });
   const logProblems = problems.map((problem): Problem => ({ kind: "log", ...problem }));
   if (logProblems.length > 0) return { facts, segments, rows: 0, problems: logProblems };
   const comparison = await compare();
@@ -44,7 +51,7 @@ export async function verifyWith(root: string, compare: () => Promise<StoreCompa
 /** Verifies a root that no daemon has open. Tables that are not there are no problem: the next start builds them. */
 export async function verifyRoot(root: string): Promise<VerifyReport> {
   const files = new Files();
-  return verifyWith(root, async () => {
+  return verifyWith(root, undefined, async () => {
     const rows = await openRowsReadOnly(root, core, files);
     if (rows === undefined) return undefined;
     const facts = await openFacts(root);

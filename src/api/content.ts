@@ -36,7 +36,8 @@ export function contentService(dependencies: ContentDependencies): Service<typeo
     return (
       progress && {
         startedAt: timestampFromUnixNano(row.startedAt),
-        updatedAt: timestampFromUnixNano(progress.updatedAt),
+        // Files get their times from a coarser clock, which may lag behind the start's.
+        updatedAt: timestampFromUnixNano(progress.updatedAt > row.startedAt ? progress.updatedAt : row.startedAt),
         ref,
         offset: BigInt(progress.offset),
         total: BigInt(row.total),

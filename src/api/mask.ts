@@ -17,7 +17,11 @@ export interface Updatable {
  * The paths of an update: those of its mask, or all `fields` when the mask is missing or empty.
  * @throws ShiplogError InvalidArgument for a path that may not be updated; `object` ends the message, for example `image "x"`.
  */
-export function maskPaths(mask: readonly string[] | undefined, updatable: Updatable, object: string): readonly string[] {
+export function maskPaths(
+  mask: readonly string[] | undefined,
+  updatable: Updatable,
+  object: string,
+): readonly string[] {
   if (mask === undefined || mask.length === 0) return updatable.fields;
   for (const path of mask) {
     if (updatable.fields.includes(path) || updatable.maps.some((map) => path.startsWith(`${map}.`))) continue;
@@ -50,7 +54,12 @@ export function maskedMap<Value>(
 }
 
 /** As maskedMap, for labels: an entry that is missing or empty goes away. */
-export function maskedLabels(paths: readonly string[], field: string, current: Labels, requested: Labels): Labels | undefined {
+export function maskedLabels(
+  paths: readonly string[],
+  field: string,
+  current: Labels,
+  requested: Labels,
+): Labels | undefined {
   const labels = maskedMap(paths, field, current, requested, "");
   return labels === undefined ? undefined : storedLabels(labels);
 }

@@ -35,7 +35,8 @@ const classes: Readonly<Record<ErrorClass, readonly [code: number, text?: string
 
 /** The status of anything thrown. What is no ShiplogError is Unknown with its text, as Go's plain errors are. */
 export function failureOf(error: unknown): RpcFailure {
-  if (!(error instanceof ShiplogError)) return { code: 2, message: bounded(error instanceof Error ? error.message : String(error)) };
+  if (!(error instanceof ShiplogError))
+    return { code: 2, message: bounded(error instanceof Error ? error.message : String(error)) };
   const [code, text] = classes[error.class];
   const message = bounded(error.message);
   if (text === undefined || message === text || message.endsWith(`: ${text}`)) return { code, message };

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { pino } from "pino";
-import { startDaemon } from "../daemon.ts";
+import type { Daemon } from "../daemon.ts";
 import { type Config, ConfigError, loadConfig, usage } from "./config.ts";
 
 const version = (): string => JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
@@ -21,7 +21,7 @@ function invocation() {
 
 async function run(config: Config): Promise<void> {
   const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
-  let daemon: Awaited<ReturnType<typeof startDaemon>> | undefined;
+  let daemon: Daemon | undefined;
   let stopping = false;
 
   const stop = async (signal: string): Promise<void> => {
@@ -40,7 +40,9 @@ async function run(config: Config): Promise<void> {
   };
 
   try {
-    daemon = await startDaemon(config, logger);
+    // Help and version are answered without loading the daemon.
+    const { startDaemon } = await import("../daemon.ts");
+    daemon = await startDaemon(config, logger, version());
   } catch (error) {
     logger.fatal({ err: error }, "could not start");
     process.exit(1);

@@ -119,8 +119,10 @@ export class Ingest {
     return this.#shared?.size ?? this.#writer.offset;
   }
 
+  /** Unix nanoseconds. */
   get updatedAt(): bigint {
-    return this.#writer.updatedAt;
+    // Files get their times from a coarser clock, which may lag behind the start's.
+    return this.#writer.updatedAt > this.startedAt ? this.#writer.updatedAt : this.startedAt;
   }
 
   /** Digest of the bytes so far. */

@@ -19,6 +19,7 @@ import {
   errorCode,
   type Files,
   linkAt,
+  makeDirectoryAt,
   type OperationHook,
   proceed,
   systemClock,
@@ -53,6 +54,8 @@ export interface IngestProgress {
 }
 
 export class ContentStore {
+  /** Holds `blobs` and `ingest`. */
+  readonly directory: string;
   readonly #blobs: string;
   readonly #ingests: string;
   readonly #files: Files;
@@ -65,9 +68,9 @@ export class ContentStore {
   readonly #pins = new Map<string, number>();
 
   constructor(options: ContentStoreOptions) {
-    const directory = join(options.root, "io.containerd.content.v1.content");
-    this.#blobs = join(directory, "blobs");
-    this.#ingests = join(directory, "ingest");
+    this.directory = join(options.root, "io.containerd.content.v1.content");
+    this.#blobs = join(this.directory, "blobs");
+    this.#ingests = join(this.directory, "ingest");
     this.#files = options.files;
     this.#clock = options.clock ?? systemClock;
     this.#hook = options.hook ?? proceed;
@@ -122,21 +125,21 @@ export class ContentStore {
   }
 
   /**
-   * Gives the writer's bytes, which `digest` must name, their place among the blobs; durable when it resolves. The ingest keeps its name
-   * for them too: until the commit is recorded, a crash must leave it as it was, with the blob as a file that no table knows. Only within
-   * `withDigest`.
+   * Gives the writer's bytes, which `digest` must name, their place among the blobs; bytes and name are on disk when it resolves. The ingest
+   * keeps its name for them too: until the commit is recorded, a crash must leave it as it was, with the blob as a file that no table knows.
+   * Only within `withDigest`.
    */
   async place(writer: IngestWriter, digest: string): Promise<void> {
-    await writer.sync();
     const path = this.blobPath(digest);
     try {
       linkAt(AT_FDCWD, writer.path, AT_FDCWD, path, () => this.#hook("content.blob.link"));
+      changeModeAt(AT_FDCWD, path, 0o444, () => this.#hook("content.blob.chmod"));
     } catch (error) {
       // The same bytes under the same name: another namespace has them, or a removal failed.
       if (errorCode(error) !== "EEXIST") throw error;
     }
-    changeModeAt(AT_FDCWD, path, 0o444, () => this.#hook("content.blob.chmod"));
-    await this.#files.fsyncDirectory("content.blob.fsyncDirectory", dirname(path));
+    // At once, for the file system then writes its journal once for both. In which order they get there does not matter before the record.
+    await Promise.all([writer.sync(), this.#files.fsyncDirectory("content.blob.fsyncDirectory", dirname(path))]);
   }
 
   /**
@@ -227,8 +230,13 @@ export class ContentStore {
     return { blobs: strayBlobs.length, ingests: strayIngests.length };
   }
 
+  /** Nothing here is synced: if a power cut takes the files of an ingest that is recorded, the sweep makes them again. */
   async #makeIngest(directory: string, namespace: string, ref: string): Promise<void> {
-    await this.#files.makeDirectory("content.ingest.makeDirectory", directory);
+    try {
+      makeDirectoryAt(AT_FDCWD, directory, 0o700, () => this.#hook("content.ingest.mkdir"));
+    } catch (error) {
+      if (errorCode(error) !== "EEXIST") throw error;
+    }
     const handle = await this.#files.open("content.ingest.ref", join(directory, "ref"), "w");
     try {
       await this.#files.write("content.ingest.ref.write", handle, Buffer.from(ingestKey(namespace, ref)), 0);

@@ -9,7 +9,7 @@ import type { FileHandle, Files } from "../platform/files.ts";
 import { LogCorruption, LogFormatUnknown } from "./errors.ts";
 import type { Position } from "./fact.ts";
 import { frameHeaderBytes, frameSeed, readFrameHeader } from "./frame.ts";
-import { endOfData, findFrame, FrameScanner } from "./scanner.ts";
+import { endOfData, findFrame, FrameScanner, isZeroFrom } from "./scanner.ts";
 import { Segment } from "./segment.ts";
 import {
   decodeSegmentHeader,
@@ -92,7 +92,7 @@ async function look(files: Files, path: string, first: Position, isLast: boolean
     const bytes = Buffer.alloc(segmentHeaderBytes);
     const read = await files.read("log.read", handle, bytes, 0);
     const { size } = await handle.stat();
-    const empty = isLast && (await endOfData(files, handle, segmentHeaderBytes)) === segmentHeaderBytes;
+    const empty = isLast && (await isZeroFrom(files, handle, segmentHeaderBytes));
     return { path, first, size, header: decodeSegmentHeader(bytes.subarray(0, read)), empty };
   });
 }

@@ -13,6 +13,12 @@ import type { Segment } from "./segment.ts";
 /** A batch ends once this much was read from attachments for it. */
 const attachedBytesTarget = 4 * 1024 * 1024;
 
+/** Where a frame begins, and the position of its first fact. */
+interface Cursor {
+  readonly offset: number;
+  readonly position: Position;
+}
+
 export class FactReader {
   readonly #segments: readonly Segment[];
   readonly #attachments: Attachments;
@@ -36,7 +42,7 @@ export class FactReader {
   async *read(from: Position, to: Position, signal?: AbortSignal): AsyncGenerator<Fact[], void, undefined> {
     if (from < this.oldest) throw new PositionCompacted(from, this.oldest);
     let segment: Segment | undefined;
-    let cursor = { offset: 0, position: from };
+    let cursor: Cursor = { offset: 0, position: from };
     while (cursor.position < to) {
       signal?.throwIfAborted();
       const here = this.#find(cursor.position);
@@ -44,11 +50,10 @@ export class FactReader {
         segment = here;
         cursor = await segment.seek(cursor.position);
       }
-      const { frames, ...after } = await segment.read(cursor.offset, cursor.position, to);
-      cursor = after;
-      const facts = decode(frames, from, to, segment.path);
-      if (facts.some(isAttached)) yield* this.#resolve(facts);
-      else if (facts.length > 0) yield facts;
+      const batch = await nextBatch(segment, cursor, from, to);
+      cursor = batch.cursor;
+      if (batch.facts.some(isAttached)) yield* this.#resolve(batch.facts);
+      else if (batch.facts.length > 0) yield batch.facts;
     }
   }
 
@@ -82,6 +87,12 @@ export class FactReader {
     }
     if (batch.length > 0) yield batch;
   }
+}
+
+/** Not inlined in the generator, which would hold on to the frames while it is stalled. */
+async function nextBatch(segment: Segment, { offset, position }: Cursor, from: Position, to: Position): Promise<{ facts: Fact[]; cursor: Cursor }> {
+  const { frames, ...cursor } = await segment.read(offset, position, to);
+  return { facts: decode(frames, from, to, segment.path), cursor };
 }
 
 function isAttached(fact: Fact): fact is Fact & { readonly data: Attached } {

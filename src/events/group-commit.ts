@@ -12,6 +12,12 @@ import { seal } from "./recovery.ts";
 import type { Reserve } from "./reserve.ts";
 import type { Segment } from "./segment.ts";
 
+/**
+ * A frame takes no further append beyond this, although it could hold more: reading one fact means reading its frame, and a sync costs
+ * little beside writing this much.
+ */
+const framePayloadBytesTarget = 128 * 1024;
+
 export interface GroupCommitOptions {
   readonly files: Files;
   /** In order; the last is open for writing. New ones are added to it. */
@@ -148,7 +154,7 @@ export class GroupCommit {
     let taken = 0;
     let end = frameHeaderBytes;
     for (const { records, bytes } of this.#queue) {
-      if (end + bytes > frame.length) break;
+      if (taken > 0 && end + bytes > framePayloadBytesTarget) break;
       for (const record of records) end = writeRecord(frame, end, record);
       count += records.length;
       taken++;

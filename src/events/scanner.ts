@@ -97,6 +97,16 @@ function isZero(bytes: Buffer): boolean {
   return bytes.equals(zeros.subarray(0, bytes.length));
 }
 
+/** Whether there are only zeros, or nothing, from `offset` to the end of the file. */
+export async function isZeroFrom(files: Files, handle: FileHandle, offset: number): Promise<boolean> {
+  const buffer = Buffer.allocUnsafeSlow(chunkBytes);
+  for (let at = offset; ; at += buffer.length) {
+    const chunk = buffer.subarray(0, await files.read("log.read", handle, buffer, at));
+    if (!isZero(chunk)) return false;
+    if (chunk.length < buffer.length) return true;
+  }
+}
+
 /** The offset after the last byte from `offset` on that is not zero; `offset` itself when all are. */
 export async function endOfData(files: Files, handle: FileHandle, offset: number): Promise<number> {
   const buffer = Buffer.allocUnsafeSlow(chunkBytes);

@@ -11,7 +11,7 @@ import type { Fact, Position } from "./fact.ts";
 import { FactReader } from "./fact-reader.ts";
 import { eachRecord, type Frame, frameHeaderBytes, frameSeed } from "./frame.ts";
 import { Attached, decodeRecord } from "./record.ts";
-import { endOfData, findFrame, FrameScanner } from "./scanner.ts";
+import { findFrame, FrameScanner, isZeroFrom } from "./scanner.ts";
 import { decodeSegmentHeader, parseSegmentName, segmentHeaderBytes } from "./segment-header.ts";
 
 /** Problems that are described; more are only counted. */
@@ -158,7 +158,7 @@ class Verification {
         this.#unfinished.push(`${path} has no seal yet`);
         return;
       }
-      if (stop.kind === "end" && successor === undefined && (await endOfData(this.#files, handle, offset)) === offset) return;
+      if (stop.kind === "end" && successor === undefined && (await isZeroFrom(this.#files, handle, offset))) return;
       this.#problem(path, offset, position, "finding" in stop ? stop.finding : "the frames end without a seal");
       const found = await findFrame(this.#files, handle, seed, offset, position);
       if (found === undefined) return;

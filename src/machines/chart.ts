@@ -1,7 +1,7 @@
 /**
  * Charts: an entity's statuses and which command leads from which to which, as an xstate machine. This file owns how a chart is written
  * down and asked; what the charts say is each entity's own. A chart has no entry actions, no effects and no clock: it is asked, never run.
- * An answer costs about 10 µs, so deciders ask once per command, and replay never does.
+ * Replay never asks.
  */
 import { createMachine, transition } from "xstate";
 import type { Chart } from "./decider.ts";
@@ -50,13 +50,21 @@ export function buildChart<Status extends string, CommandType extends string>(
     { guards: Object.fromEntries(guards) },
   );
 
+  const ask = (status: string, command: string, holds: readonly string[]): string | undefined => {
+    const snapshot = machine.resolveState({ value: status, context: { holds } });
+    const event = { type: command };
+    if (!snapshot.can(event)) return undefined;
+    return transition(machine, snapshot, event)[0].value as string;
+  };
+
+  // A chart is finite and its answers never change, so each is worked out once.
+  const answers = new Map<string, string | undefined>();
   return {
     machine,
     next(status, command, holds = []) {
-      const snapshot = machine.resolveState({ value: status, context: { holds } });
-      const event = { type: command };
-      if (!snapshot.can(event)) return undefined;
-      return transition(machine, snapshot, event)[0].value as string;
+      const question = [status, command, ...holds].join(" ");
+      if (!answers.has(question)) answers.set(question, ask(status, command, holds));
+      return answers.get(question);
     },
   };
 }

@@ -16,7 +16,11 @@ export interface Rejection {
 /** A fact as `evolve` sees it: payload and the time of its append. */
 export type Timed<F extends StatedFact> = F & { readonly time: bigint };
 
-export interface Decider<State extends { readonly status: string }, Command extends { readonly type: string }, F extends StatedFact> {
+export interface Decider<
+  State extends { readonly status: string },
+  Command extends { readonly type: string },
+  F extends StatedFact,
+> {
   /** The stream's first part, and the table's name: `container`, `task`, … */
   readonly kind: string;
   /** The chart that says which command is legal in which status; `chart.ts` asks it. */
@@ -41,7 +45,8 @@ export interface Chart<CommandType extends string = string> {
   next(status: string, command: CommandType, holds?: readonly string[]): string | undefined;
 }
 
-export const isRejection = (decided: readonly StatedFact[] | Rejection): decided is Rejection => !Array.isArray(decided);
+export const isRejection = (decided: readonly StatedFact[] | Rejection): decided is Rejection =>
+  !Array.isArray(decided);
 
 /**
  * What `evolve` makes of a fact type that it does not know, from the log of a later version: nothing. The compiler knows of no such type,

@@ -95,7 +95,4 @@ const rowTarget = ({ mediaType, digest, size, annotations }: Descriptor): Descri
 });
 
 const sameDescriptor = (a: Descriptor, b: Descriptor): boolean =>
-  a.mediaType === b.mediaType &&
-  a.digest === b.digest &&
-  a.size === b.size &&
-  sameLabels(a.annotations, b.annotations);
+  a.mediaType === b.mediaType && a.digest === b.digest && a.size === b.size && sameLabels(a.annotations, b.annotations);

@@ -71,10 +71,6 @@ export const deciders: { readonly [K in Kind]: Decider<States[K], Commands[K], K
   event: publicationDecider,
 };
 
-export { isRejection } from "./decider.ts";
-export { openIntents, type OpenIntents } from "./open-intents.ts";
-export { execChart } from "./task-chart.ts";
-
 export type * from "./decider.ts";
 export type * from "./namespace.ts";
 export type * from "./container.ts";
@@ -85,3 +81,7 @@ export type * from "./blob.ts";
 export type * from "./snapshot.ts";
 export type * from "./task.ts";
 export type * from "./publication.ts";
+export { isRejection } from "./decider.ts";
+export { openIntents, type OpenIntents } from "./open-intents.ts";
+export { execOf } from "./task.ts";
+export { execChart } from "./task-chart.ts";

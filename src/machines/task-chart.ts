@@ -47,7 +47,15 @@ export const taskChart = buildChart<TaskStatus, TaskCommand["type"]>("task", "ab
     RecordExited: "stopped",
   },
   running: {
-    ...stay("running", ["SignalTask", "AddExec", "StartExec", "RecordStarted", "RecordResumed", ...reports, ...answers]),
+    ...stay("running", [
+      "SignalTask",
+      "AddExec",
+      "StartExec",
+      "RecordStarted",
+      "RecordResumed",
+      ...reports,
+      ...answers,
+    ]),
     RecordPaused: "paused",
     RecordExited: "stopped",
   },

@@ -57,9 +57,7 @@ function taskFacts(state: TaskState, command: Exclude<TaskCommand, ExecCommand>)
     case "StartTask":
       return [{ type: "TaskStarting", data: {} }];
     case "RecordStarted":
-      return status === "created" || status === "starting"
-        ? [{ type: "TaskStarted", data: { pid: command.pid } }]
-        : [];
+      return status === "created" || status === "starting" ? [{ type: "TaskStarted", data: { pid: command.pid } }] : [];
     case "RecordStartFailed":
       return status === "starting" ? [{ type: "TaskStartFailed", data: { message: command.message } }] : [];
     case "RecordPaused":

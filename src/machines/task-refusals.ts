@@ -55,7 +55,8 @@ export function refuseExec(exec: ExecState | undefined, command: AboutExec): Rej
       return exec.pid === 0 ? rejection("FailedPrecondition", reason, "process not created") : processFinished();
     case "StartExec":
     case "CheckExecDeletable": {
-      if (status === "starting") return rejection("FailedPrecondition", reason, `process ${command.execId} is starting`);
+      if (status === "starting")
+        return rejection("FailedPrecondition", reason, `process ${command.execId} is starting`);
       const verb = command.type === "StartExec" ? "start" : "delete";
       return rejection("Unknown", reason, `cannot ${verb} a ${status} process`);
     }

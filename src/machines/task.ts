@@ -7,15 +7,7 @@ import type { AnyValue, Exit, FactType, Mount, ProcessIo, ShimEndpoint, StatedFa
 
 export type TaskFact = StatedFact<Extract<FactType, `Task${string}` | `Exec${string}`>>;
 
-export type TaskStatus =
-  | "absent"
-  | "creating"
-  | "created"
-  | "starting"
-  | "running"
-  | "paused"
-  | "stopped"
-  | "deleting";
+export type TaskStatus = "absent" | "creating" | "created" | "starting" | "running" | "paused" | "stopped" | "deleting";
 
 export type ExecStatus = "added" | "starting" | "running" | "stopped";
 
@@ -80,7 +72,13 @@ export type TaskCommand =
   | { readonly type: "RecordPaused" }
   | { readonly type: "RecordResumed" }
   /** Intent. Rejects as containerd does: finished → NotFound "process already finished", exec not started → FailedPrecondition. */
-  | { readonly type: "SignalTask"; readonly id: string; readonly execId: string; readonly signal: number; readonly all: boolean }
+  | {
+      readonly type: "SignalTask";
+      readonly id: string;
+      readonly execId: string;
+      readonly signal: number;
+      readonly all: boolean;
+    }
   | { readonly type: "RecordSignalled"; readonly execId: string; readonly signal: number; readonly all: boolean }
   | {
       readonly type: "RecordSignalFailed";

@@ -7,6 +7,11 @@ declare module "rocksdb-native" {
     readonly lte?: Buffer;
   }
 
+  export interface ReadBatch {
+    get(key: Buffer): Promise<Buffer | null>;
+    tryFlush(): void;
+  }
+
   interface WriteBatch {
     tryPut(key: Buffer, value: Buffer): void;
     tryDelete(key: Buffer): void;
@@ -17,6 +22,7 @@ declare module "rocksdb-native" {
     constructor(path: string, options?: { readonly readOnly?: boolean; readonly createIfMissing?: boolean });
     ready(): Promise<void>;
     get(key: Buffer): Promise<Buffer | null>;
+    read(options?: { readonly autoDestroy?: boolean }): ReadBatch;
     write(options?: { readonly capacity?: number; readonly autoDestroy?: boolean }): WriteBatch;
     iterator(
       range: Range,

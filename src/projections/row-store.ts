@@ -3,7 +3,7 @@
  * never synced: the log is the truth, and a lost tail is replayed. Owns one directory; decides nothing.
  */
 import { Packr } from "msgpackr";
-import RocksDB from "rocksdb-native";
+import RocksDB, { type ReadBatch } from "rocksdb-native";
 import type { Position } from "../events/fact.ts";
 import type { Head, RowChange } from "./definition.ts";
 import {
@@ -43,6 +43,8 @@ export class RowStore {
   readonly directory: string;
   readonly #db: RocksDB;
   #checkpoint: Checkpoint | undefined;
+  /** Reads that are asked for in this turn of the event loop. */
+  #reads: ReadBatch | undefined;
 
   private constructor(directory: string, db: RocksDB) {
     this.directory = directory;
@@ -94,9 +96,17 @@ export class RowStore {
     }
   }
 
-  /** The stream version at which the entity last ended, or undefined when it never existed or lives. */
+  /** The stream version at which the entity last ended, or undefined when it never existed or lives. Asked together, read together. */
   async endedAt(name: RowName): Promise<number | undefined> {
-    const bytes = await this.#db.get(rowKey(ENDED, name));
+    if (this.#reads === undefined) {
+      const reads = this.#db.read({ autoDestroy: true });
+      this.#reads = reads;
+      queueMicrotask(() => {
+        this.#reads = undefined;
+        reads.tryFlush();
+      });
+    }
+    const bytes = await this.#reads.get(rowKey(ENDED, name));
     return bytes === null ? undefined : (packr.unpack(bytes) as [number, Position])[0];
   }
 

@@ -106,8 +106,9 @@ export class LayerWriter implements TarSink {
       this.#directories.release();
       try {
         const { descriptor } = this.#directories.find(times.path);
-        // Something else may have taken the directory's place meanwhile.
-        if (statusAt(descriptor, bytes(times.name)).inode === inode) changeTimesAt(descriptor, bytes(times.name), times.atime, times.mtime);
+        const status = statusAt(descriptor, bytes(times.name));
+        // Something else may have taken the directory's place meanwhile, and even its inode.
+        if (status.inode === inode && isDirectory(status.mode)) changeTimesAt(descriptor, bytes(times.name), times.atime, times.mtime);
       } catch (thrown) {
         if (errorCode(thrown) !== "ENOENT" && errorCode(thrown) !== "ENOTDIR") throw thrown;
       }

@@ -5,10 +5,9 @@
  */
 import { rename } from "node:fs/promises";
 import { type MountDescription, type OperationHook, proceed, runProgram, syncFilesystem } from "../platform/mod.ts";
-import type { SnapshotterOptions } from "./overlayfs.ts";
 import { SnapshotDirectories } from "./snapshot-directories.ts";
 import type { SnapshotWorkers } from "./snapshot-workers.ts";
-import type { SnapshotKind, Snapshotter } from "./snapshotter.ts";
+import type { SnapshotKind, Snapshotter, SnapshotterOptions } from "./snapshotter.ts";
 import type { Usage } from "./tree.ts";
 
 const contentMode = 0o755;

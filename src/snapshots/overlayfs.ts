@@ -8,20 +8,12 @@ import { join } from "node:path";
 import { type MountDescription, mount, type OperationHook, proceed, syncFilesystem, unmount } from "../platform/mod.ts";
 import { SnapshotDirectories } from "./snapshot-directories.ts";
 import type { SnapshotWorkers } from "./snapshot-workers.ts";
-import type { SnapshotKind, Snapshotter } from "./snapshotter.ts";
+import type { SnapshotKind, Snapshotter, SnapshotterOptions } from "./snapshotter.ts";
 import type { Usage } from "./tree.ts";
 
 const contentMode = 0o755;
 const workMode = 0o711;
 const ownDirectoryMode = 0o700;
-
-/** What a snapshotter is opened with. */
-export interface SnapshotterOptions {
-  /** Absolute; made if it is missing. */
-  readonly root: string;
-  readonly workers: SnapshotWorkers;
-  readonly hook?: OperationHook;
-}
 
 class Overlayfs implements Snapshotter {
   readonly name = "overlayfs";

@@ -2,11 +2,20 @@
  * The disk side of snapshots. A snapshotter knows directories by id and nothing else: names, parents, kinds and labels are the tables', which
  * tell it with each call what it has to know. So it has no state that could drift from the log.
  */
-import type { MountDescription } from "../platform/mod.ts";
+import type { MountDescription, OperationHook } from "../platform/mod.ts";
+import type { SnapshotWorkers } from "./snapshot-workers.ts";
 import type { Usage } from "./tree.ts";
 
 /** `active` is written, `view` is only read. What is committed is an active snapshot that nobody writes any more. */
 export type SnapshotKind = "active" | "view";
+
+/** What a snapshotter is opened with. */
+export interface SnapshotterOptions {
+  /** Absolute; made if it is missing. */
+  readonly root: string;
+  readonly workers: SnapshotWorkers;
+  readonly hook?: OperationHook;
+}
 
 /**
  * A snapshotter keeps each snapshot's own content in a directory and says how to mount it together with its parents'.

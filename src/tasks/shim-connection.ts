@@ -73,9 +73,17 @@ export class ShimConnection {
   readonly #client: TtrpcClient;
   readonly #definition: ReturnType<typeof taskDefinition>;
 
-  /** Connects; whether the shim answers is for `connect` to find out. @throws TtrpcClosed, TtrpcError DeadlineExceeded */
-  static async dial(key: TaskKey, endpoint: ShimEndpoint): Promise<ShimConnection> {
-    return new ShimConnection(key, endpoint, await TtrpcClient.connect(endpoint.address, { timeoutMs: shimDeadlineMs.dial }));
+  /**
+   * Connects; whether the shim answers is for `connect` to find out. Aborting `stopping` closes the connection.
+   * @throws TtrpcClosed, TtrpcError DeadlineExceeded
+   */
+  static async dial(key: TaskKey, endpoint: ShimEndpoint, stopping: AbortSignal): Promise<ShimConnection> {
+    const client = await TtrpcClient.connect(endpoint.address, { timeoutMs: shimDeadlineMs.dial });
+    const close = () => client.close();
+    if (stopping.aborted) close();
+    stopping.addEventListener("abort", close);
+    client.onClose(() => stopping.removeEventListener("abort", close));
+    return new ShimConnection(key, endpoint, client);
   }
 
   private constructor(key: TaskKey, endpoint: ShimEndpoint, client: TtrpcClient) {

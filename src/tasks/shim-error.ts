@@ -52,3 +52,7 @@ export function isShimNotFound(error: unknown): boolean {
 export function isNoReply(error: unknown): boolean {
   return error instanceof TtrpcClosed || (error instanceof TtrpcError && error.code === StatusCode.DeadlineExceeded);
 }
+
+export function isShimAlreadyExists(error: unknown): boolean {
+  return error instanceof TtrpcError && error.code === StatusCode.AlreadyExists;
+}

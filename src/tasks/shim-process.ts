@@ -5,7 +5,7 @@
  * only a shim that this daemon started does. It must never end a process on any other ground. Needed where no connection
  * leads to a shim: it hangs, or its `start` was still running when the daemon died.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorCode, processStartTime } from "../platform/mod.ts";
 import type { TaskKey } from "./bundle.ts";
@@ -60,11 +60,39 @@ export async function endProcess({ pid, startTime }: Omit<ShimProcess, "args">):
   }
 }
 
-/** Ends every shim process of this key; a `start` first, for it could begin another server. */
-export async function endShimProcesses(key: TaskKey, address: string): Promise<void> {
-  const starts = (processes: ShimProcess[]) => processes.filter(({ args }) => args.at(-1) === "start");
-  for (const helper of starts(findShimProcesses(key, address))) await endProcess(helper);
-  for (const server of findShimProcesses(key, address)) await endProcess(server);
+/** Ends `start` commands of this key that still run: once this resolves, no more servers of it begin. */
+export async function endStartCommands(key: TaskKey, address: string): Promise<void> {
+  for (const command of findShimProcesses(key, address)) if (command.args.at(-1) === "start") await endProcess(command);
+}
+
+/**
+ * Ends the shim processes of this key: a `start` first, for it could begin another server. A server stays when `spared` holds
+ * of the address that it listens at: a shim may serve other tasks of its group long after the one it was started for.
+ */
+export async function endShimProcesses(key: TaskKey, address: string, spared: (shimAddress: string) => boolean): Promise<void> {
+  await endStartCommands(key, address);
+  for (const server of findShimProcesses(key, address)) {
+    const listensAt = listeningAddress(server.pid);
+    if (listensAt === undefined || !spared(listensAt)) await endProcess(server);
+  }
+}
+
+/** Where a shim's server listens, as it would tell it: its socket is the one descriptor that its `start` handed it. */
+function listeningAddress(pid: number): string | undefined {
+  let link: string;
+  try {
+    link = readlinkSync(`/proc/${pid}/fd/3`);
+  } catch {
+    return undefined;
+  }
+  const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1];
+  if (inode === undefined) return undefined;
+  // proc_pid_net(5): seven columns, then the path, if any; an abstract name begins with @.
+  for (const line of readFileSync("/proc/net/unix", "utf8").split("\n")) {
+    const [, , , , , , ino, path] = line.trim().split(/\s+/);
+    if (ino === inode && path !== undefined) return path.startsWith("@") ? path.slice(1) : `unix://${path}`;
+  }
+  return undefined;
 }
 
 function argumentsOf(pid: number): string[] {

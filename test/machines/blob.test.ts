@@ -8,7 +8,9 @@ const digest = "sha256:a";
 const committed: BlobFact = { type: "BlobCommitted", data: { size: 5, labels: { b: "2", a: "1" } } };
 
 test("a blob is linked once", () => {
-  const state = given().when({ type: "CommitBlob", digest, size: 5, labels: { b: "2", a: "1" } }).decides(committed);
+  const state = given()
+    .when({ type: "CommitBlob", digest, size: 5, labels: { b: "2", a: "1" } })
+    .decides(committed);
   assert.deepEqual(state, { status: "present", size: 5, labels: { a: "1", b: "2" }, createdAt: 1n, updatedAt: 1n });
   given(committed)
     .when({ type: "CommitBlob", digest, size: 5, labels: {} })
@@ -20,13 +22,19 @@ test("an update replaces the labels, and is no fact when they are the same", () 
     .when({ type: "UpdateBlob", digest, labels: { a: "1" } })
     .decides({ type: "BlobUpdated", data: { labels: { a: "1" } } });
   assert.deepEqual([state.labels, state.createdAt, state.updatedAt], [{ a: "1" }, 1n, 2n]);
-  given(committed).when({ type: "UpdateBlob", digest, labels: { a: "1", b: "2" } }).decides();
+  given(committed)
+    .when({ type: "UpdateBlob", digest, labels: { a: "1", b: "2" } })
+    .decides();
 });
 
 test("an absent blob can be neither updated nor deleted", () => {
   const said = ["NotFound", "BlobAbsent", "content digest sha256:a: not found"] as const;
-  given().when({ type: "UpdateBlob", digest, labels: {} }).rejects(...said);
-  given(committed, { type: "BlobDeleted", data: {} }).when({ type: "DeleteBlob", digest }).rejects(...said);
+  given()
+    .when({ type: "UpdateBlob", digest, labels: {} })
+    .rejects(...said);
+  given(committed, { type: "BlobDeleted", data: {} })
+    .when({ type: "DeleteBlob", digest })
+    .rejects(...said);
 });
 
 test("a deleted blob leaves nothing", () => {

@@ -28,7 +28,15 @@ test("a container is created once", () => {
 
 test("an update records only the fields that differ", () => {
   const state = given(created)
-    .when(update({ labels: { a: "1", b: "2" }, image: "other", spec: any(1, 2), snapshotKey: "key", extensions: { x: any(3) } }))
+    .when(
+      update({
+        labels: { a: "1", b: "2" },
+        image: "other",
+        spec: any(1, 2),
+        snapshotKey: "key",
+        extensions: { x: any(3) },
+      }),
+    )
     .decides({ type: "ContainerUpdated", data: { image: "other" } });
   assert.deepEqual([state.image, state.spec, state.createdAt, state.updatedAt], ["other", any(1, 2), 1n, 2n]);
 });
@@ -40,7 +48,9 @@ test("every field of an update can differ by value alone", () => {
 });
 
 test("an update is no fact when nothing differs", () => {
-  given(created).when(update({ labels: { a: "1", b: "2" }, spec: any(1, 2) })).decides();
+  given(created)
+    .when(update({ labels: { a: "1", b: "2" }, spec: any(1, 2) }))
+    .decides();
   given(created).when(update({})).decides();
 });
 
@@ -54,7 +64,9 @@ test("a label called __proto__ is a label like any other", () => {
 });
 
 test("an absent container can be neither updated nor deleted", () => {
-  given().when(update({ image: "x" })).rejects("NotFound", "ContainerAbsent", 'container "c": not found');
+  given()
+    .when(update({ image: "x" }))
+    .rejects("NotFound", "ContainerAbsent", 'container "c": not found');
   given(created, deleted)
     .when({ type: "DeleteContainer", id: "c" })
     .rejects("NotFound", "ContainerAbsent", "container c: not found");
@@ -64,10 +76,15 @@ test("a container that is made again has nothing of the one before", () => {
   const state = given(created).when({ type: "DeleteContainer", id: "c" }).decides(deleted);
   assert.deepEqual(state, containerDecider.initialState);
   const bare = { ...fields, labels: {}, image: "", snapshotter: "", snapshotKey: "", extensions: {} };
-  assert.deepEqual(given(created, deleted).when({ ...create, ...bare }).decides({ type: "ContainerCreated", data: bare }), {
-    status: "present",
-    ...bare,
-    createdAt: 3n,
-    updatedAt: 3n,
-  });
+  assert.deepEqual(
+    given(created, deleted)
+      .when({ ...create, ...bare })
+      .decides({ type: "ContainerCreated", data: bare }),
+    {
+      status: "present",
+      ...bare,
+      createdAt: 3n,
+      updatedAt: 3n,
+    },
+  );
 });

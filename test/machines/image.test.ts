@@ -8,7 +8,9 @@ const target = { mediaType: "m", digest: "sha256:a", size: 7, annotations: { k: 
 const created: ImageFact = { type: "ImageCreated", data: { target, labels: { l: "1" } } };
 
 test("an image is created once", () => {
-  const state = given().when({ type: "CreateImage", name: "i", target, labels: { l: "1" } }).decides(created);
+  const state = given()
+    .when({ type: "CreateImage", name: "i", target, labels: { l: "1" } })
+    .decides(created);
   assert.deepEqual(state, { status: "present", target, labels: { l: "1" }, createdAt: 1n, updatedAt: 1n });
   given(created)
     .when({ type: "CreateImage", name: "i", target, labels: {} })
@@ -30,7 +32,9 @@ test("an update records only what differs", () => {
 });
 
 test("pulling the same image again is no fact", () => {
-  given(created).when({ type: "UpdateImage", name: "i", target: { ...target }, labels: { l: "1" } }).decides();
+  given(created)
+    .when({ type: "UpdateImage", name: "i", target: { ...target }, labels: { l: "1" } })
+    .decides();
 });
 
 test("an absent image can be neither updated nor deleted", () => {

@@ -27,7 +27,9 @@ test("an ingest ends by its commit or its abort", () => {
   const abort = { type: "AbortIngest", ref: "r", reason: "asked" } as const;
   const committed: IngestFact = { type: "IngestCommitted", data: { digest: "sha256:a", size: 5 } };
   assert.deepEqual(given(started(5)).when(commit).decides(committed), ingestDecider.initialState);
-  given(started(5)).when(abort).decides({ type: "IngestAborted", data: { reason: "asked" } });
+  given(started(5))
+    .when(abort)
+    .decides({ type: "IngestAborted", data: { reason: "asked" } });
   given(started(5), committed).when(commit).rejects("NotFound", "IngestAbsent", "reference r: not found");
   given().when(abort).rejects("NotFound", "IngestAbsent", "reference r: not found");
 });

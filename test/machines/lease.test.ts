@@ -10,7 +10,9 @@ const ingest = { type: "ingests", id: "sha256:a" };
 const added = (resource: { type: string; id: string }): LeaseFact => ({ type: "LeaseResourceAdded", data: resource });
 
 test("a lease is created once", () => {
-  const state = given().when({ type: "CreateLease", id: "l", labels: { l: "1" } }).decides(created);
+  const state = given()
+    .when({ type: "CreateLease", id: "l", labels: { l: "1" } })
+    .decides(created);
   assert.deepEqual(state, { status: "present", labels: { l: "1" }, resources: [], createdAt: 1n });
   given(created)
     .when({ type: "CreateLease", id: "l", labels: {} })
@@ -18,7 +20,9 @@ test("a lease is created once", () => {
 });
 
 test("a resource is added once, and told apart by its type", () => {
-  const state = given(created, added(blob)).when({ type: "AddLeaseResource", id: "l", resource: ingest }).decides(added(ingest));
+  const state = given(created, added(blob))
+    .when({ type: "AddLeaseResource", id: "l", resource: ingest })
+    .decides(added(ingest));
   assert.deepEqual(state.resources, [blob, ingest]);
   given(created, added(blob)).when({ type: "AddLeaseResource", id: "l", resource: blob }).decides();
 });
@@ -45,6 +49,8 @@ test("an absent lease takes no command but its creation", () => {
 });
 
 test("a deleted lease holds nothing when it is made again", () => {
-  const state = given(created, added(blob)).when({ type: "DeleteLease", id: "l" }).decides({ type: "LeaseDeleted", data: {} });
+  const state = given(created, added(blob))
+    .when({ type: "DeleteLease", id: "l" })
+    .decides({ type: "LeaseDeleted", data: {} });
   assert.deepEqual(state, leaseDecider.initialState);
 });

@@ -8,7 +8,9 @@ const created: NamespaceFact = { type: "NamespaceCreated", data: { labels: { b: 
 const implicit: NamespaceFact = { type: "NamespaceCreated", data: { labels: {}, implicit: true } };
 
 test("a namespace is created when it is absent", () => {
-  const state = given().when({ type: "CreateNamespace", name: "n", labels: { b: "2", a: "1" } }).decides(created);
+  const state = given()
+    .when({ type: "CreateNamespace", name: "n", labels: { b: "2", a: "1" } })
+    .decides(created);
   assert.deepEqual(state, { status: "present", labels: { a: "1", b: "2" }, createdAt: 1n });
 });
 
@@ -26,15 +28,23 @@ test("the first write creates a namespace implicitly, later ones do nothing", ()
 test("an update replaces the labels, does nothing when they are the same, and creates an absent namespace", () => {
   const updated: NamespaceFact = { type: "NamespaceUpdated", data: { labels: { c: "3" } } };
   assert.deepEqual(
-    given(created).when({ type: "UpdateNamespace", name: "n", labels: { c: "3" } }).decides(updated).labels,
+    given(created)
+      .when({ type: "UpdateNamespace", name: "n", labels: { c: "3" } })
+      .decides(updated).labels,
     { c: "3" },
   );
-  given(created).when({ type: "UpdateNamespace", name: "n", labels: { a: "1", b: "2" } }).decides();
-  given().when({ type: "UpdateNamespace", name: "n", labels: { c: "3" } }).decides(implicit, updated);
+  given(created)
+    .when({ type: "UpdateNamespace", name: "n", labels: { a: "1", b: "2" } })
+    .decides();
+  given()
+    .when({ type: "UpdateNamespace", name: "n", labels: { c: "3" } })
+    .decides(implicit, updated);
 });
 
 test("a namespace is deleted only when it holds nothing", () => {
-  given(created).when({ type: "DeleteNamespace", name: "n", holds: [] }).decides({ type: "NamespaceDeleted", data: {} });
+  given(created)
+    .when({ type: "DeleteNamespace", name: "n", holds: [] })
+    .decides({ type: "NamespaceDeleted", data: {} });
   given(created)
     .when({ type: "DeleteNamespace", name: "n", holds: ["images", 'snapshots on "native" snapshotter'] })
     .rejects(

@@ -5,10 +5,11 @@ import type { ErrorClass } from "../../src/error.ts";
 import { type Decider, isRejection } from "../../src/machines/decider.ts";
 
 /** The state that the facts come to; fact n happened at n nanoseconds, from 1. */
-export function fold<State extends { readonly status: string }, Command extends { readonly type: string }, F extends StatedFact>(
-  decider: Decider<State, Command, F>,
-  facts: readonly F[],
-): State {
+export function fold<
+  State extends { readonly status: string },
+  Command extends { readonly type: string },
+  F extends StatedFact,
+>(decider: Decider<State, Command, F>, facts: readonly F[]): State {
   return facts.reduce(
     (state, fact, index) => decider.evolve(state, { ...fact, time: BigInt(index + 1) }),
     decider.initialState,

@@ -54,7 +54,7 @@ export async function openWorkshop(): Promise<Workshop> {
     async remove() {
       const left = leftOf(base, address);
       for (const key of await bundles.list()) {
-        await endShimProcesses(key, address);
+        await endShimProcesses(key, address, () => false);
         await bundles.remove(key).catch(() => {});
       }
       for (const socket of left.filter((thing) => thing.startsWith("/run/containerd/s/"))) await rm(socket, { force: true });

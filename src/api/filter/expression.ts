@@ -137,7 +137,8 @@ class Translation {
   #repetition(): string {
     const count = this.#take(/(\d+)(?:,(\d*))?\}/y);
     if (count === undefined) return "\\{";
-    if (Number(count[1]) > REPETITION_MAX || Number(count[2] ?? 0) > REPETITION_MAX) throw new SyntaxError("repetition too large");
+    if (Number(count[1]) > REPETITION_MAX || Number(count[2] ?? 0) > REPETITION_MAX)
+      throw new SyntaxError("repetition too large");
     return `{${count[0]}`;
   }
 

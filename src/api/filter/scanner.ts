@@ -57,7 +57,8 @@ export class Scanner {
   #rest(character: string): TokenKind {
     if (character === end) return "end";
     if (this.problem !== "") return "illegal";
-    if (character === '"' || character === "/" || character === "|") return this.#quoted(character) ? "quoted" : "illegal";
+    if (character === '"' || character === "/" || character === "|")
+      return this.#quoted(character) ? "quoted" : "illegal";
     if (character === "," || character === ".") {
       this.#valueExpected = false;
       return "separator";

@@ -3,7 +3,7 @@
  */
 
 const letters: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, "\\": 92 };
-const escape = /\\(?:([0-7]{3})|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([\s\S]))/y;
+const escaped = /\\(?:([0-7]{3})|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([\s\S]))/y;
 const CODE_POINT_MAX = 0x10ffff;
 const BYTE_MAX = 0xff;
 
@@ -18,18 +18,21 @@ export function unquote(quoted: string): string | undefined {
   const parts: Buffer[] = [];
   let at = 0;
   for (let next = body.indexOf("\\"); next !== -1; next = body.indexOf("\\", at)) {
-    escape.lastIndex = next;
-    const match = escape.exec(body);
+    escaped.lastIndex = next;
+    const match = escaped.exec(body);
     const bytes = match === null ? undefined : escapedBytes(match, quote);
     if (bytes === undefined) return undefined;
     parts.push(Buffer.from(body.slice(at, next)), bytes);
-    at = escape.lastIndex;
+    at = escaped.lastIndex;
   }
   parts.push(Buffer.from(body.slice(at)));
   return Buffer.concat(parts).toString();
 }
 
-function escapedBytes([, octal, byte, short, long, letter]: RegExpExecArray, quote: string | undefined): Buffer | undefined {
+function escapedBytes(
+  [, octal, byte, short, long, letter]: RegExpExecArray,
+  quote: string | undefined,
+): Buffer | undefined {
   if (octal !== undefined || byte !== undefined) {
     const value = octal === undefined ? Number.parseInt(byte ?? "", 16) : Number.parseInt(octal, 8);
     return value > BYTE_MAX ? undefined : Buffer.of(value);

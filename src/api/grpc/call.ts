@@ -2,7 +2,13 @@
  * A gRPC call as handlers see it. Owns the reading of containerd's headers and the life of the call's signal; the metadata, the signal
  * and the rest are made only when asked for, for most calls want few of them. It must never decide what a service answers.
  */
-import { type Deadline, Metadata, type ServerDuplexStream, type ServerUnaryCall, type ServerWritableStream } from "@grpc/grpc-js";
+import {
+  type Deadline,
+  Metadata,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+} from "@grpc/grpc-js";
 import type { EventEmitter } from "node:events";
 import { ShiplogError } from "../../error.ts";
 import type { Position, Principal } from "../../events/fact.ts";
@@ -15,7 +21,8 @@ export type Writable = ServerWritableStream<unknown, Buffer>;
 export type Duplex = ServerDuplexStream<unknown, Buffer>;
 
 /** What all kinds of call have in common. */
-export type Surface = Pick<Unary, "cancelled" | "metadata" | "getPeer" | "getDeadline" | "sendMetadata"> & Pick<EventEmitter, "once">;
+export type Surface = Pick<Unary, "cancelled" | "metadata" | "getPeer" | "getDeadline" | "sendMetadata"> &
+  Pick<EventEmitter, "once">;
 
 const NAMESPACE_HEADER = "containerd-namespace";
 const LEASE_HEADER = "containerd-lease";
@@ -90,7 +97,9 @@ export class GrpcCall implements Call {
     if (this.#namespace === undefined) {
       const namespace = this.#header(NAMESPACE_HEADER);
       if (namespace === undefined || namespace === "") {
-        throw new ShiplogError("FailedPrecondition", "namespace is required: failed precondition", { reason: "NamespaceRequired" });
+        throw new ShiplogError("FailedPrecondition", "namespace is required: failed precondition", {
+          reason: "NamespaceRequired",
+        });
       }
       this.#namespace = identifier(namespace, "namespace validation");
     }

@@ -24,7 +24,8 @@ export class Connections {
   admit(socket: Socket): boolean {
     let principal: Principal;
     try {
-      if (this.#open.size >= CONNECTIONS_MAX) throw new Error(`accept a connection: ${CONNECTIONS_MAX} are open already`);
+      if (this.#open.size >= CONNECTIONS_MAX)
+        throw new Error(`accept a connection: ${CONNECTIONS_MAX} are open already`);
       const { uid, gid, pid } = this.#peerOf(socket);
       principal = { uid, gid, pid };
     } catch (error) {

@@ -46,17 +46,24 @@ export function unaryMethod(path: string, { responseType }: MethodDefinition, ha
   };
 }
 
-export function serverStreamMethod(path: string, { responseType }: MethodDefinition, handler: StreamHandler, calls: Calls) {
+export function serverStreamMethod(
+  path: string,
+  { responseType }: MethodDefinition,
+  handler: StreamHandler,
+  calls: Calls,
+) {
   return async (surface: Writable): Promise<void> => {
     const call = calls.begin(surface, true);
-    if (call !== undefined) await answer(path, responseType, surface, call, calls, () => handler(surface.request, call));
+    if (call !== undefined)
+      await answer(path, responseType, surface, call, calls, () => handler(surface.request, call));
   };
 }
 
 export function bidiMethod(path: string, { responseType }: MethodDefinition, handler: StreamHandler, calls: Calls) {
   return async (surface: Duplex): Promise<void> => {
     const call = calls.begin(surface, true);
-    if (call !== undefined) await answer(path, responseType, surface, call, calls, () => handler(requests(surface, call), call));
+    if (call !== undefined)
+      await answer(path, responseType, surface, call, calls, () => handler(requests(surface, call), call));
   };
 }
 

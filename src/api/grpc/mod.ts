@@ -4,4 +4,4 @@
 export { CONNECTIONS_MAX } from "./connections.ts";
 export type { Fault, OnFault } from "./method.ts";
 export { GrpcServer, type GrpcServerOptions, MESSAGE_BYTES_MAX } from "./server.ts";
-export { SOCKET_PATH_BYTES_MAX, type SocketOptions } from "./socket.ts";
+export { removeStale, SOCKET_PATH_BYTES_MAX, type SocketOptions } from "./socket.ts";

@@ -55,7 +55,13 @@ export class GrpcServer {
       const handler = handlers[key];
       if (handler === undefined) continue;
       const path = `/${definition.fullName}/${method.name}`;
-      const added = this.#server.register(path, this.#adapt(path, method, handler), (reply: Buffer) => reply, decoder(method), kindOf(method));
+      const added = this.#server.register(
+        path,
+        this.#adapt(path, method, handler),
+        (reply: Buffer) => reply,
+        decoder(method),
+        kindOf(method),
+      );
       if (!added) throw new Error(`add ${path}: it is served already`);
     }
   }
@@ -70,9 +76,12 @@ export class GrpcServer {
    * then closes every connection.
    */
   async close({ graceMs }: { readonly graceMs: number }): Promise<void> {
-    const closed = this.#listener.listening ? new Promise<void>((resolve) => this.#listener.close(() => resolve())) : undefined;
+    const closed = this.#listener.listening
+      ? new Promise<void>((resolve) => this.#listener.close(() => resolve()))
+      : undefined;
     const drained = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    for (const call of this.#listening) call.abort(new ShiplogError("Unavailable", "the daemon is stopping: unavailable"));
+    for (const call of this.#listening)
+      call.abort(new ShiplogError("Unavailable", "the daemon is stopping: unavailable"));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, graceMs);
@@ -91,7 +100,8 @@ export class GrpcServer {
   }
 
   #adapt(path: string, method: MethodDefinition, handler: unknown) {
-    if (kindOf(method) === "unary") return unaryMethod(path, method, handler as Parameters<typeof unaryMethod>[2], this.#calls);
+    if (kindOf(method) === "unary")
+      return unaryMethod(path, method, handler as Parameters<typeof unaryMethod>[2], this.#calls);
     const make = method.requestStream ? bidiMethod : serverStreamMethod;
     return make(path, method, handler as Parameters<typeof bidiMethod>[2], this.#calls);
   }

@@ -25,7 +25,10 @@ export interface SocketOptions {
  */
 export async function listenOn(server: Server, path: string, options: SocketOptions, files: Files): Promise<void> {
   if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
-    throw new ShiplogError("InvalidArgument", `listen on ${path}: the path is longer than ${SOCKET_PATH_BYTES_MAX} bytes`);
+    throw new ShiplogError(
+      "InvalidArgument",
+      `listen on ${path}: the path is longer than ${SOCKET_PATH_BYTES_MAX} bytes`,
+    );
   }
   await files.makeDirectory("socket.makeDirectory", dirname(path), 0o770);
   await removeStale(path, files);
@@ -40,13 +43,18 @@ export async function listenOn(server: Server, path: string, options: SocketOpti
   try {
     const name = basename(path);
     changeModeAt(directory.fd, name, options.mode ?? 0o660);
-    if (options.uid !== undefined && options.gid !== undefined) changeOwnerAt(directory.fd, name, options.uid, options.gid);
+    if (options.uid !== undefined && options.gid !== undefined)
+      changeOwnerAt(directory.fd, name, options.uid, options.gid);
   } finally {
     await files.close("socket.closeDirectory", directory);
   }
 }
 
-async function removeStale(path: string, files: Files): Promise<void> {
+/**
+ * Removes the socket file that a server which is gone has left.
+ * @throws ShiplogError FailedPrecondition when a server answers there or the file is no socket
+ */
+export async function removeStale(path: string, files: Files): Promise<void> {
   try {
     const { mode } = await files.stat("socket.stat", path);
     if ((mode & constants.S_IFMT) !== constants.S_IFSOCK) {
@@ -57,7 +65,9 @@ async function removeStale(path: string, files: Files): Promise<void> {
     throw error;
   }
   if (await answers(path)) {
-    throw new ShiplogError("FailedPrecondition", `listen on ${path}: another server answers there`, { reason: "SocketInUse" });
+    throw new ShiplogError("FailedPrecondition", `listen on ${path}: another server answers there`, {
+      reason: "SocketInUse",
+    });
   }
   await files.unlink("socket.unlink", path);
 }

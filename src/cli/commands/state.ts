@@ -21,13 +21,13 @@ Kinds: ${kinds.join(", ")}.
     if (kind !== undefined && !isKind(kind)) throw new UsageError(`there is no kind "${kind}"; kinds are ${kinds.join(", ")}`);
 
     const rows: Row[] = [];
-    let asOf = 0n;
+    let asOf = String(flags.at);
     for await (const response of log.stateAt({ ...instant(String(flags.at)), namespace })) {
-      asOf = response.position;
+      asOf = `position ${response.position}`;
       rows.push(...response.rows.filter((row) => kind === undefined || row.table === kind));
     }
     if (json) await out.lines(...rows.map(rowJson));
-    else await out.lines(...table(rows, out.style), out.style("dim", `${counted(rows.length, "row")} in ${namespace} as of position ${asOf}`));
+    else await out.lines(...table(rows, out.style), out.style("dim", `${counted(rows.length, "row")} in ${namespace} as of ${asOf}`));
     return ExitStatus.fine;
   },
 };

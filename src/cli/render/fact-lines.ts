@@ -7,12 +7,13 @@ import { typeFormat, type Style } from "./style.ts";
 import { printable } from "./text.ts";
 import { localTime } from "./time.ts";
 
+const positionWidth = 5;
 const timeWidth = 29;
-const typeWidth = 18;
+const typeWidth = 16;
 
 /** Lines of a stream of facts without an end: what happened to whom, in the log's order. */
 export class EventLines {
-  readonly #columns = new Columns([5, timeWidth, 10, 24, typeWidth]);
+  readonly #columns = new Columns([positionWidth, timeWidth, 10, 24, typeWidth]);
   readonly #style: Style;
 
   constructor(style: Style) {
@@ -20,12 +21,12 @@ export class EventLines {
   }
 
   heading(): string {
-    return this.#style("dim", this.#columns.line(["POS", "TIME", "NAMESPACE", "STREAM", "FACT", ""]));
+    return this.#style("dim", this.#columns.line(["  POS", "TIME", "NAMESPACE", "STREAM", "FACT", ""]));
   }
 
   line(fact: Fact): string {
     return this.#columns.line([
-      this.#style("dim", String(fact.position).padStart(5)),
+      this.#style("dim", String(fact.position).padStart(positionWidth)),
       this.#style("dim", localTime(fact.timeUnixNano)),
       printable(fact.namespace),
       printable(fact.stream),
@@ -35,28 +36,31 @@ export class EventLines {
   }
 }
 
-/** The whole history of one or more streams: when, what, who and why. `streams` names each line's when there are several. */
+/**
+ * The whole history of one or more streams. Facts that one request led to stand together under who asked for it; `streams` names each
+ * fact's stream, when there are several.
+ */
 export function historyLines(facts: readonly Fact[], streams: boolean, style: Style): string[] {
   const rows = facts.map((fact) => [
-    style("dim", String(fact.position)),
+    style("dim", String(fact.position).padStart(positionWidth)),
     style("dim", localTime(fact.timeUnixNano)),
     ...(streams ? [printable(fact.stream)] : []),
     style(typeFormat(fact.type), printable(fact.type)),
-    factSummary(fact.type, decode(fact.data)),
-    who(fact),
-    style("dim", why(fact)),
+    [factSummary(fact.type, decode(fact.data)), style("dim", cause(fact))].filter((part) => part !== "").join("  "),
   ]);
-  const heading = ["POS", "TIME", ...(streams ? ["STREAM"] : []), "FACT", "", "WHO", "WHY"].map((name) => style("dim", name));
-  return Columns.table([heading, ...rows]);
+  return Columns.table(rows).flatMap((line, index) => {
+    const origin = originOf(facts[index]!);
+    const before = facts[index - 1];
+    return before !== undefined && originOf(before) === origin ? [line] : [style("cyan", origin), line];
+  });
 }
 
-function who({ principal }: Fact): string {
-  if (principal === undefined) return "unknown";
-  const ids = `uid ${principal.uid} gid ${principal.gid} pid ${principal.pid}`;
-  return principal.client === "" ? ids : `${printable(principal.client)} (${ids})`;
-}
+const cause = (fact: Fact): string => (fact.cause === undefined ? "" : `because of ${fact.cause}`);
 
-const why = ({ cause, requestId }: Fact): string =>
-  [cause === undefined ? "" : `because of ${cause}`, requestId === "" ? "" : `request ${printable(requestId)}`]
-    .filter((part) => part !== "")
-    .join(", ");
+/** Who, and in which request: `uid 0 gid 0 pid 4321, request 0123…`. */
+function originOf({ principal, requestId }: Fact): string {
+  const { uid, gid, pid, client } = principal ?? { uid: 0, gid: 0, pid: 0, client: "unknown" };
+  const ids = `uid ${uid} gid ${gid} pid ${pid}`;
+  const who = client === "" ? ids : `${client} (${ids})`;
+  return printable(requestId === "" ? who : `${who}, request ${requestId}`);
+}

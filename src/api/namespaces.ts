@@ -1,0 +1,81 @@
+/**
+ * containerd.services.namespaces.v1.Namespaces: the names that everything else lives under, and their labels. No call here needs the
+ * namespace header: what it changes is recorded in the namespace that it names.
+ * Sources: services/namespaces/local.go, metadata/namespaces.go.
+ */
+import type { Ledger, Origin, View } from "../ledger.ts";
+import type { namespaces as wire } from "../wire/mod.ts";
+import type { Call } from "./call.ts";
+import { identifier } from "./identifier.ts";
+import { storedLabels, validateLabels } from "./labels.ts";
+import { maskedLabels, maskPaths } from "./mask.ts";
+import type { Service } from "./service.ts";
+
+/** A mask names single labels; without one, all are replaced. */
+const maskable = { fields: [], maps: ["labels"] };
+
+export function namespacesService({ ledger }: { readonly ledger: Ledger }): Service<typeof wire.NamespacesDefinition> {
+  return {
+    /** An unknown namespace is one without labels, never an error. */
+    async get({ name }, call) {
+      const { next, value: row } = await ledger.read((view) => view.namespaces.get(name, name));
+      call.position = next;
+      return { namespace: { name, labels: { ...row?.labels } } };
+    },
+
+    async list(_request, call) {
+      const { next, value: rows } = await ledger.read((view) => [...view.namespaces.all()]);
+      call.position = next;
+      rows.sort((left, right) => (left.key < right.key ? -1 : 1));
+      return { namespaces: rows.map(({ key, row }) => ({ name: key, labels: { ...row.labels } })) };
+    },
+
+    async create({ namespace }, call) {
+      const name = identifier(namespace?.name ?? "");
+      const labels = storedLabels(namespace?.labels ?? {});
+      validateLabels(labels, "namespace.Labels");
+      const outcome = await ledger.transact(originIn(name, call), () => [
+        { kind: "namespace", key: name, command: { type: "CreateNamespace", name, labels } },
+      ]);
+      call.position = outcome.next;
+      return { namespace: { name, labels: { ...labels } } };
+    },
+
+    async update({ namespace, updateMask }, call) {
+      const name = identifier(namespace?.name ?? "");
+      const requested = namespace?.labels ?? {};
+      validateLabels(requested, "namespace.Labels");
+      const masked = updateMask !== undefined && updateMask.length > 0;
+      const paths = masked ? maskPaths(updateMask, maskable, `namespace ${JSON.stringify(name)}`) : ["labels"];
+      const outcome = await ledger.transact(originIn(name, call), (view) => {
+        const labels = maskedLabels(paths, "labels", view.namespaces.get(name, name)?.labels ?? {}, requested)!;
+        return [{ kind: "namespace", key: name, command: { type: "UpdateNamespace", name, labels } }];
+      });
+      call.position = outcome.next;
+      return { namespace: undefined };
+    },
+
+    async delete({ name }, call) {
+      const outcome = await ledger.transact(originIn(name, call), (view) => [
+        { kind: "namespace", key: name, command: { type: "DeleteNamespace", name, holds: holds(view, name) } },
+      ]);
+      call.position = outcome.next;
+      return {};
+    },
+  };
+}
+
+function originIn(namespace: string, { principal, request }: Call): Origin {
+  return { namespace, principal, request };
+}
+
+/** What keeps a namespace from being deleted, in containerd's words. Leases, ingests and tasks' remains do not. */
+function holds(view: View, namespace: string): string[] {
+  const kinds: string[] = [];
+  if (view.images.list(namespace).length > 0) kinds.push("images");
+  if (view.blobs.list(namespace).length > 0) kinds.push("blobs");
+  if (view.containers.list(namespace).length > 0) kinds.push("containers");
+  const snapshotters = new Set(view.snapshots.list(namespace).map(({ key }) => key.slice(0, key.indexOf("/"))));
+  for (const snapshotter of snapshotters) kinds.push(`snapshots on ${JSON.stringify(snapshotter)} snapshotter`);
+  return kinds;
+}

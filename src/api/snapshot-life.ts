@@ -1,0 +1,254 @@
+/**
+ * The life of a snapshot: its row in the ledger and its directory, kept together. Owns the order of the two. A directory is made before it is
+ * recorded and removed after its removal is, so a crash leaves directories that no row names, which the start-up sweep takes, and never a row
+ * without its directory.
+ *
+ * Nothing here locks a key. A directory's id is never used twice, so whoever looked at a snapshot, did slow work on its directory and then
+ * decides, can tell from the id whether it is still the same one; the decision is made on the row as it is then, in one step.
+ */
+import type { Holding } from "../content/mod.ts";
+import { ErrorClass, ShiplogError } from "../error.ts";
+import type { Labels } from "../events/catalogue.ts";
+import type { Ledger, Origin, Outcome, View } from "../ledger.ts";
+import type { LeaseResource, ObservedParent, SnapshotState } from "../machines/mod.ts";
+import type { Ids, MountDescription } from "../platform/mod.ts";
+import type { SnapshotKind, Snapshotter, Usage } from "../snapshots/mod.ts";
+
+export interface SnapshotDependencies {
+  readonly ledger: Ledger;
+  /** By name. */
+  readonly snapshotters: ReadonlyMap<string, Snapshotter>;
+  readonly ids: Pick<Ids, "directory">;
+  /** Told of directories that could not be removed though no row names them; the next start's sweep removes them. */
+  readonly onLeftover: (error: Error) => void;
+}
+
+/** Who changes which snapshotter's snapshots. */
+export interface SnapshotScope {
+  readonly origin: Origin;
+  readonly holding: Holding;
+  readonly snapshotter: Snapshotter;
+}
+
+export interface CreateRequest extends SnapshotScope {
+  readonly kind: SnapshotKind;
+  readonly key: string;
+  /** Name of a committed snapshot, or empty. */
+  readonly parent: string;
+  readonly labels: Labels;
+}
+
+export interface CommitRequest extends SnapshotScope {
+  readonly key: string;
+  readonly name: string;
+  readonly labels: Labels;
+}
+
+/** A snapshot's row. */
+export function snapshotRow(
+  view: View,
+  namespace: string,
+  snapshotter: Snapshotter,
+  key: string,
+): SnapshotState | undefined {
+  return view.snapshots.get(namespace, rowKey(snapshotter, key));
+}
+
+/** Directory ids of a snapshot's parents, nearest first. */
+export function parentIds(
+  view: View,
+  namespace: string,
+  snapshotter: Snapshotter,
+  row: Pick<SnapshotState, "parent">,
+): string[] {
+  const ids: string[] = [];
+  for (let name = row.parent; name !== ""; ) {
+    const parent = snapshotRow(view, namespace, snapshotter, name);
+    if (parent === undefined)
+      throw new Error(`parents of a snapshot on ${snapshotter.name}: ${name} is recorded as one and absent`);
+    ids.push(parent.id);
+    name = parent.parent;
+  }
+  return ids;
+}
+
+export const snapshotAbsent = (key: string, cause?: unknown) =>
+  new ShiplogError(ErrorClass.NotFound, `snapshot ${key} does not exist`, {
+    reason: "SnapshotAbsent",
+    ...(cause === undefined ? {} : { cause }),
+  });
+
+/**
+ * Prepares or views.
+ * @throws ShiplogError AlreadyExists when the key is taken, by a snapshot that the caller's lease then holds; NotFound and InvalidArgument for
+ * a parent that is absent or not committed; NotFound for an unknown lease
+ */
+export async function createSnapshot(
+  dependencies: SnapshotDependencies,
+  request: CreateRequest,
+): Promise<{ readonly next: number; readonly mounts: MountDescription[] }> {
+  const { ledger, ids } = dependencies;
+  const { origin, holding, snapshotter, kind, key, parent, labels } = request;
+  const { namespace } = origin;
+  const resource = snapshotResource(snapshotter, key);
+  const isTaken = (view: View) => snapshotRow(view, namespace, snapshotter, key) !== undefined;
+  if (isTaken(ledger.view)) {
+    await ledger.transact(origin, (view) => (isTaken(view) ? holding.hold(view, resource) : []));
+    throw snapshotExists(key);
+  }
+  const parentRow = parent === "" ? undefined : snapshotRow(ledger.view, namespace, snapshotter, parent);
+  const parents =
+    parentRow === undefined ? [] : [parentRow.id, ...parentIds(ledger.view, namespace, snapshotter, parentRow)];
+  const observedParent = (view: View): ObservedParent => {
+    if (parent === "") return "none";
+    const row = snapshotRow(view, namespace, snapshotter, parent);
+    // Removed and made again it is another snapshot than the one that the directory was made on.
+    return row === undefined || row.id !== parents[0] ? "absent" : row.status;
+  };
+  const id = ids.directory();
+  let taken = false;
+  try {
+    // Otherwise the decision below is a refusal: what is no parent now will not become one under this id.
+    const seen = observedParent(ledger.view);
+    if (seen === "none" || seen === "committed")
+      await makeDirectory(request, id, parents, () => observedParent(ledger.view) === "absent");
+    const { next } = await ledger.transact(origin, (view) => {
+      taken = isTaken(view);
+      if (taken) return holding.hold(view, resource);
+      const type = kind === "active" ? "PrepareSnapshot" : "ViewSnapshot";
+      const command = { type, key, id, parent, observedParent: observedParent(view), labels } as const;
+      return [{ kind: "snapshot", key: rowKey(snapshotter, key), command }, ...holding.hold(view, resource)];
+    });
+    if (taken) throw snapshotExists(key);
+    return { next, mounts: snapshotter.mounts(id, kind, parents) };
+  } catch (error) {
+    if (snapshotRow(ledger.view, namespace, snapshotter, key)?.id !== id)
+      await removeDirectory(dependencies, snapshotter, id);
+    throw error;
+  }
+}
+
+/**
+ * Makes the active snapshot `key` the committed snapshot `name`. What was written is on disk, and measured, before it is recorded.
+ *
+ * A remove of the key may be decided at any time in between. If it is decided first, this finds the row gone or another in its place, and is
+ * NotFound, whatever the removal of the directory did to the measuring. If this is decided first, the remove finds no row of that key, so it
+ * removes no directory.
+ * @throws ShiplogError AlreadyExists when the name is taken, by a snapshot that the caller's lease then holds; NotFound; FailedPrecondition
+ * when the snapshot is a view
+ */
+export async function commitSnapshot({ ledger }: SnapshotDependencies, request: CommitRequest): Promise<Outcome> {
+  const { origin, holding, snapshotter, key, name, labels } = request;
+  const { namespace } = origin;
+  const resource = snapshotResource(snapshotter, name);
+  const isTaken = (view: View) => snapshotRow(view, namespace, snapshotter, name) !== undefined;
+  if (isTaken(ledger.view)) {
+    await ledger.transact(origin, (view) => (isTaken(view) ? holding.hold(view, resource) : []));
+    throw snapshotExists(name);
+  }
+  const measured = await measure(ledger, request);
+  let taken = false;
+  const outcome = await ledger.transact(origin, (view) => {
+    taken = isTaken(view);
+    if (taken) return holding.hold(view, resource);
+    const row = snapshotRow(view, namespace, snapshotter, key);
+    const commit = {
+      kind: "snapshot",
+      key: rowKey(snapshotter, key),
+      command: { type: "CommitSnapshot", key, name, nameTaken: false },
+    } as const;
+    // There is nothing to seal, and the refusal is the decider's to word.
+    if (row?.status !== "active") return [commit];
+    if (row.id !== measured?.id) throw snapshotAbsent(key);
+    const { id, parent } = row;
+    return [
+      commit,
+      {
+        kind: "snapshot",
+        key: rowKey(snapshotter, name),
+        command: { type: "SealSnapshot", name, key, id, parent, labels, size: measured.size, inodes: measured.inodes },
+      },
+      ...holding.hold(view, resource),
+      ...holding.release(view, snapshotResource(snapshotter, key)),
+    ];
+  });
+  if (taken) throw snapshotExists(name);
+  return outcome;
+}
+
+/** @throws ShiplogError NotFound; FailedPrecondition when it has children */
+export async function removeSnapshot(
+  dependencies: SnapshotDependencies,
+  { origin, holding, snapshotter }: SnapshotScope,
+  key: string,
+): Promise<Outcome> {
+  const { ledger } = dependencies;
+  let id: string | undefined;
+  const outcome = await ledger.transact(origin, (view) => {
+    id = snapshotRow(view, origin.namespace, snapshotter, key)?.id;
+    const children = view.snapshotChildren(origin.namespace, rowKey(snapshotter, key));
+    return [
+      { kind: "snapshot", key: rowKey(snapshotter, key), command: { type: "RemoveSnapshot", key, children } },
+      ...holding.release(view, snapshotResource(snapshotter, key)),
+    ];
+  });
+  if (id !== undefined) await removeDirectory(dependencies, snapshotter, id);
+  return outcome;
+}
+
+/** The directory's usage, once everything in it is on disk; undefined when the key names no active snapshot. */
+async function measure(
+  ledger: Ledger,
+  { origin, snapshotter, key }: CommitRequest,
+): Promise<(Usage & { readonly id: string }) | undefined> {
+  const row = snapshotRow(ledger.view, origin.namespace, snapshotter, key);
+  if (row?.status !== "active") return undefined;
+  const parents = parentIds(ledger.view, origin.namespace, snapshotter, row);
+  try {
+    await snapshotter.sync(row.id);
+    return { id: row.id, ...(await snapshotter.usage(row.id, "active", parents)) };
+  } catch (error) {
+    if (snapshotRow(ledger.view, origin.namespace, snapshotter, key)?.id !== row.id) throw snapshotAbsent(key, error);
+    throw error;
+  }
+}
+
+async function makeDirectory(
+  { snapshotter, kind, parent }: CreateRequest,
+  id: string,
+  parents: readonly string[],
+  parentHasGone: () => boolean,
+): Promise<void> {
+  try {
+    await snapshotter.create(id, kind, parents);
+  } catch (error) {
+    if (!parentHasGone()) throw error;
+    throw new ShiplogError(ErrorClass.NotFound, `parent snapshot ${parent} does not exist`, {
+      reason: "ParentAbsent",
+      cause: error,
+    });
+  }
+}
+
+async function removeDirectory(
+  { onLeftover }: SnapshotDependencies,
+  snapshotter: Snapshotter,
+  id: string,
+): Promise<void> {
+  try {
+    await snapshotter.remove(id);
+  } catch (error) {
+    onLeftover(new Error(`remove directory ${id} of ${snapshotter.name}`, { cause: error }));
+  }
+}
+
+export function snapshotResource(snapshotter: Snapshotter, key: string): LeaseResource {
+  return { type: `snapshots/${snapshotter.name}`, id: key };
+}
+
+export function rowKey(snapshotter: Snapshotter, key: string): string {
+  return `${snapshotter.name}/${key}`;
+}
+
+const snapshotExists = (key: string) =>
+  new ShiplogError(ErrorClass.AlreadyExists, `snapshot ${JSON.stringify(key)}`, { reason: "SnapshotExists" });

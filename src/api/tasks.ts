@@ -1,0 +1,186 @@
+/**
+ * containerd.services.tasks.v1.Tasks: what runs. Owns the messages; every operation is the task manager's. Checkpoint and Update are
+ * left out and answer UNIMPLEMENTED.
+ * Sources: services/tasks/local.go, api/services/tasks/v1.
+ */
+import { ErrorClass, ShiplogError } from "../error.ts";
+import type { Exit, Mount } from "../events/catalogue.ts";
+import type { Ledger } from "../ledger.ts";
+import type { ExecState, TaskState } from "../machines/mod.ts";
+import type { TaskKey, TaskManager } from "../tasks/mod.ts";
+import { type Mount as WireMount, type Process, TaskStatus, type tasks as wire, timestampFromUnixNano } from "../wire/mod.ts";
+import { anyValue } from "./any.ts";
+import type { Call } from "./call.ts";
+import { parseFilter } from "./filter/mod.ts";
+import { identifier } from "./identifier.ts";
+import type { Service } from "./service.ts";
+
+export function tasksService({ manager, ledger }: { readonly manager: TaskManager; readonly ledger: Ledger }): Service<typeof wire.TasksDefinition> {
+  return {
+    async create(request, call) {
+      if (request.checkpoint !== undefined) {
+        throw new ShiplogError(ErrorClass.Unimplemented, "create task from a checkpoint", { reason: "CheckpointUnsupported" });
+      }
+      const { stdin, stdout, stderr, terminal, runtimePath, options, containerId } = request;
+      const created = await manager.create(call.origin(), containerId, {
+        rootfs: request.rootfs.map(mountOf),
+        io: { stdin, stdout, stderr, terminal },
+        options: options === undefined ? null : anyValue(options),
+        runtimePath,
+        checkpoint: "",
+      });
+      call.position = created.next;
+      return { containerId, pid: created.pid };
+    },
+
+    async start({ containerId, execId }, call) {
+      const { pid, next } = await manager.start(call.origin(), containerId, execId);
+      call.position = next;
+      return { pid };
+    },
+
+    async delete({ containerId }, call) {
+      const { exit, next } = await manager.delete(call.origin(), containerId);
+      call.position = next;
+      return { id: "", pid: exit.pid, ...exitFields(exit) };
+    },
+
+    async deleteProcess({ containerId, execId }, call) {
+      const { exit, next } = await manager.deleteProcess(call.origin(), containerId, execId);
+      call.position = next;
+      return { id: execId, pid: exit.pid, ...exitFields(exit) };
+    },
+
+    async get({ containerId, execId }, call) {
+      const { row, next } = await manager.get(keyOf(call, containerId), execId);
+      call.position = next;
+      return { process: execId === "" ? initMessage(containerId, row) : execMessage(execId, row) };
+    },
+
+    /** The filter is ignored, as containerd does. */
+    async list(_request, call) {
+      const { tasks, next } = await manager.list(call.namespace());
+      call.position = next;
+      return { tasks: tasks.map(({ key, row }) => initMessage(key, row)) };
+    },
+
+    async kill({ containerId, execId, signal, all }, call) {
+      call.position = (await manager.kill(call.origin(), containerId, { execId, signal, all })).next;
+      return {};
+    },
+
+    async exec({ containerId, execId, stdin, stdout, stderr, terminal, spec }, call) {
+      if (execId === "") throw new ShiplogError(ErrorClass.InvalidArgument, "exec id cannot be empty");
+      identifier(execId, `invalid exec id ${execId}`);
+      const io = { stdin, stdout, stderr, terminal };
+      const added = await manager.exec(call.origin(), containerId, { execId, io, spec: spec === undefined ? null : anyValue(spec) });
+      call.position = added.next;
+      return {};
+    },
+
+    async resizePty({ containerId, execId, width, height }, call) {
+      await manager.resizePty(keyOf(call, containerId), execId, width, height);
+      return {};
+    },
+
+    async closeIO({ containerId, execId, stdin }, call) {
+      const key = keyOf(call, containerId);
+      if (stdin) await manager.closeStdin(key, execId);
+      else await manager.get(key, execId);
+      return {};
+    },
+
+    async pause({ containerId }, call) {
+      call.position = (await manager.pause(call.origin(), containerId)).next;
+      return {};
+    },
+
+    async resume({ containerId }, call) {
+      call.position = (await manager.resume(call.origin(), containerId)).next;
+      return {};
+    },
+
+    async listPids({ containerId }, call) {
+      return { processes: await manager.pids(keyOf(call, containerId)) };
+    },
+
+    async metrics({ filters }, call) {
+      const namespace = call.namespace();
+      const wanted = parseFilter(filters);
+      const { value: tasks, next } = await ledger.read((view) => view.tasks.list(namespace));
+      const fields = (id: string) => (path: readonly string[]) =>
+        path[0] === "id" ? id : path[0] === "namespace" ? namespace : undefined;
+      const metrics = await manager.metrics(namespace, tasks.map(({ key }) => key).filter((id) => wanted(fields(id))));
+      call.position = next;
+      return { metrics: metrics.map(({ id, collectedAt, stats }) => ({ id, timestamp: timestampFromUnixNano(collectedAt), data: stats })) };
+    },
+
+    async wait({ containerId, execId }, call) {
+      const { exit, next } = await manager.wait(keyOf(call, containerId), execId, call.signal);
+      call.position = next;
+      return exitFields(exit);
+    },
+  };
+}
+
+function keyOf(call: Call, id: string): TaskKey {
+  return { namespace: call.namespace(), id };
+}
+
+function mountOf({ type, source, target, options }: WireMount): Mount {
+  return { type, source, target, options };
+}
+
+function exitFields({ status, exitedAt }: Exit) {
+  return { exitStatus: status, exitedAt: timestampFromUnixNano(exitedAt) };
+}
+
+/** `containerId` stays empty: containerd leaves it so, also for execs. */
+function initMessage(id: string, row: TaskState): Process {
+  return processMessage(id, row, initStatus(row));
+}
+
+function execMessage(execId: string, row: TaskState): Process {
+  const exec = row.execs[execId]!;
+  return processMessage(execId, exec, execStatus(exec, row));
+}
+
+function processMessage(id: string, { pid, io, exit }: Pick<ExecState, "pid" | "io" | "exit">, status: TaskStatus): Process {
+  return {
+    containerId: "",
+    id,
+    pid,
+    status,
+    ...io,
+    exitStatus: exit?.status ?? 0,
+    exitedAt: timestampFromUnixNano(exit?.exitedAt),
+  };
+}
+
+function initStatus(row: TaskState): TaskStatus {
+  switch (row.status) {
+    case "created":
+    case "starting":
+      return TaskStatus.CREATED;
+    case "running":
+      return TaskStatus.RUNNING;
+    case "paused":
+      return TaskStatus.PAUSED;
+    case "stopped":
+      return TaskStatus.STOPPED;
+    case "deleting":
+      return row.exit === null ? TaskStatus.CREATED : TaskStatus.STOPPED;
+    case "absent":
+    case "creating":
+      return TaskStatus.UNKNOWN;
+    default:
+      return row.status satisfies never;
+  }
+}
+
+/** A paused task's execs are paused with it. */
+function execStatus({ status }: ExecState, row: TaskState): TaskStatus {
+  if (status === "stopped") return TaskStatus.STOPPED;
+  if (row.status === "paused") return TaskStatus.PAUSED;
+  return status === "running" ? TaskStatus.RUNNING : TaskStatus.CREATED;
+}

@@ -1,0 +1,186 @@
+/**
+ * The composition root: opens the log, folds the tables, brings disk and processes in line with them, and only then serves. Owns the order
+ * of start and stop, and no behaviour of its own.
+ */
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Logger } from "pino";
+import { containersService } from "./api/containers.ts";
+import { contentService } from "./api/content.ts";
+import { diffService } from "./api/diff.ts";
+import { eventsService } from "./api/events.ts";
+import { type Fault, GrpcServer, removeStale } from "./api/grpc/mod.ts";
+import { healthService } from "./api/health.ts";
+import { imagesService } from "./api/images.ts";
+import { introspectionService } from "./api/introspection.ts";
+import { leasesService } from "./api/leases.ts";
+import { logService } from "./api/log.ts";
+import { namespacesService } from "./api/namespaces.ts";
+import { plugins } from "./api/plugins.ts";
+import { sweepSnapshots } from "./api/snapshot-sweep.ts";
+import { snapshotsService } from "./api/snapshots.ts";
+import { tasksService } from "./api/tasks.ts";
+import { ttrpcEventsService } from "./api/ttrpc-events.ts";
+import { versionService } from "./api/version.ts";
+import type { Config } from "./cli/config.ts";
+import { ContentStore, sweepContent } from "./content/mod.ts";
+import { Log } from "./events/mod.ts";
+import { type Ledger, openLedger } from "./ledger.ts";
+import { errorCode, Files, peerOf, randomIds, systemClock } from "./platform/mod.ts";
+import { core, Tables } from "./projections/mod.ts";
+import { TtrpcServer } from "./shim/ttrpc/mod.ts";
+import { openNative, openOverlayfs, type Snapshotter, SnapshotWorkers } from "./snapshots/mod.ts";
+import { searchPathOf, TaskManager } from "./tasks/mod.ts";
+import { verifyWith } from "./verify.ts";
+import * as wire from "./wire/mod.ts";
+
+/** How long calls under way may take to end when the daemon stops. */
+const STOP_GRACE_MS = 2_000;
+
+/** The containerd version whose services are served: clients read it and use what came with it. */
+const CONTAINERD_VERSION = "1.6.20";
+
+export interface Daemon {
+  readonly address: string;
+  /** Lets calls end, and leaves shims and their containers running. */
+  stop(): Promise<void>;
+}
+
+/** Starts a daemon; resolves once it serves. `version` is shiplog's own. */
+export async function startDaemon(config: Config, logger: Logger, version: string): Promise<Daemon> {
+  const { root, state, address, ttrpcAddress } = config;
+  const files = new Files();
+  const onFatal = (error: Error): never => {
+    logger.fatal({ err: error }, "what is on disk is no longer known to follow; the next start reads it again");
+    process.exit(1);
+  };
+  const onLeftover = (error: Error): void => logger.warn({ err: error }, "could not be removed; the next start tries again");
+  const onFault = ({ error, during, request }: Fault): void => logger.error({ err: error, during, request }, "a call failed unexpectedly");
+
+  await files.makeDirectory("daemon.makeDirectory", root, 0o711);
+  await files.makeDirectory("daemon.makeDirectory", state, 0o711);
+  const { segmentBytes } = config.log;
+  const log = await Log.open({ root, files, onFatal, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
+  if (log.recovered !== undefined) logger.warn(log.recovered, "the log ended in an unfinished write, which was put aside");
+  const tables = await Tables.open({
+    root,
+    files,
+    projection: core,
+    log,
+    onFatal,
+    onDiscarded: (directory, reason) => logger.warn({ directory, reason }, "these tables could not be used and were built anew"),
+  });
+  const ledger = openLedger({ log, tables, clock: systemClock });
+
+  const store = new ContentStore({ root, files });
+  await store.open();
+  const workers = new SnapshotWorkers(availableParallelism());
+  const snapshotters = await openSnapshotters(root, workers);
+  const temporary = join(state, "mounts");
+  await files.makeDirectory("daemon.makeDirectory", temporary);
+
+  const manager = new TaskManager({
+    ledger,
+    logger,
+    clock: systemClock,
+    ids: randomIds,
+    stateDir: state,
+    rootDir: root,
+    address,
+    ttrpcAddress,
+    searchPath: searchPathOf(process.env.PATH),
+    daemonDir: fileURLToPath(new URL("../bin", import.meta.url)),
+    publishBinary: "/bin/true",
+  });
+
+  const grpc = new GrpcServer({ ids: randomIds, files, peerOf, onFault });
+  grpc.add(wire.version.VersionDefinition, versionService({ version: `${CONTAINERD_VERSION}+shiplog.${version}`, revision: version }));
+  grpc.add(wire.health.HealthDefinition, healthService());
+  grpc.add(wire.introspection.IntrospectionDefinition, introspectionService({
+    uuid: await serverUuid(root, files),
+    pid: process.pid,
+    plugins: plugins({
+      platform: { os: "linux", architecture: architecture() },
+      contentRoot: store.directory,
+      snapshotters: [...snapshotters.values()].map(({ name, root }) => ({ name, root, capabilities: [] })),
+      optPath: "/opt/containerd",
+      restartPolicies: [],
+    }),
+  }));
+  grpc.add(wire.namespaces.NamespacesDefinition, namespacesService({ ledger }));
+  grpc.add(wire.containers.ContainersDefinition, containersService({ ledger }));
+  grpc.add(wire.images.ImagesDefinition, imagesService({ ledger }));
+  grpc.add(wire.leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds }));
+  grpc.add(wire.content.ContentDefinition, contentService({ ledger, store, onLeftover }));
+  grpc.add(wire.snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
+  grpc.add(wire.diff.DiffDefinition, diffService({ ledger, store, apply: { workers, temporary } }));
+  grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger }));
+  grpc.add(wire.events.EventsDefinition, eventsService({ ledger, clock: systemClock, follow: (range) => log.follow(range) }));
+  const verify = () => verifyWith(root, log.durableNext, () => tables.check());
+  grpc.add(wire.log.LogDefinition, logService({ log, tables, verify }));
+
+  const ttrpc = new TtrpcServer({ peerOf, sameUserOnly: true });
+  ttrpc.register(wire.eventsTtrpc.EventsDefinition, ttrpcEventsService(manager));
+
+  await removeStale(address, files);
+  await removeStale(ttrpcAddress, files);
+  await ttrpc.listen(ttrpcAddress);
+  if (log.damage === undefined) await settle({ ledger, store, snapshotters, manager, onLeftover, logger });
+  else logger.error({ err: log.damage }, "the log is damaged: reads are served up to the damage, writes are refused");
+  await grpc.listen(address);
+
+  return {
+    address,
+    async stop() {
+      await grpc.close({ graceMs: STOP_GRACE_MS });
+      await manager.close();
+      await ttrpc.close();
+      await workers.close();
+      await tables.close();
+      await log.close();
+    },
+  };
+}
+
+interface Settled {
+  readonly ledger: Ledger;
+  readonly store: ContentStore;
+  readonly snapshotters: ReadonlyMap<string, Snapshotter>;
+  readonly manager: TaskManager;
+  readonly onLeftover: (error: Error) => void;
+  readonly logger: Logger;
+}
+
+/** Brings processes, directories and files in line with the tables: closes what a crash left open, removes what nothing owns. */
+async function settle({ ledger, store, snapshotters, manager, onLeftover, logger }: Settled): Promise<void> {
+  await manager.recover();
+  const snapshots = await sweepSnapshots(ledger.view, snapshotters, onLeftover);
+  const content = await sweepContent(ledger.view, store);
+  logger.debug({ snapshots, content }, "swept");
+}
+
+/** Directories are containerd's, so that tools which look there find them. */
+async function openSnapshotters(root: string, workers: SnapshotWorkers): Promise<ReadonlyMap<string, Snapshotter>> {
+  const at = (name: string) => ({ root: join(root, `io.containerd.snapshotter.v1.${name}`), workers });
+  const snapshotters = [await openOverlayfs(at("overlayfs")), await openNative(at("native"))];
+  return new Map(snapshotters.map((snapshotter) => [snapshotter.name, snapshotter]));
+}
+
+/** Made at the first start and kept, where containerd keeps it: clients know the daemon by it. */
+async function serverUuid(root: string, files: Files): Promise<string> {
+  const directory = join(root, "io.containerd.grpc.v1.introspection");
+  const file = join(directory, "uuid");
+  try {
+    return (await files.readFile("daemon.readUuid", file)).toString("utf8").trim();
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+  const uuid = randomIds.uuid();
+  await files.makeDirectory("daemon.makeDirectory", directory, 0o700);
+  await files.writeFileDurably("daemon.writeUuid", file, Buffer.from(uuid));
+  return uuid;
+}
+
+/** Go's name for this machine's architecture, which image platforms use. */
+const architecture = (): string => (process.arch === "x64" ? "amd64" : process.arch);

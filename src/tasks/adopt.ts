@@ -1,0 +1,178 @@
+/**
+ * Taking over a shim that runs already: after a restart of the daemon, or of the connection. What the shim says is held against
+ * the row; whatever the row has open or missed is recorded as the shim tells it.
+ *
+ * A shim that is there but does not answer keeps its task, and is asked again until it answers or ends: a healthy shim that was
+ * taken for dead would leave its container running beside a second copy.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { ShimEndpoint } from "../events/catalogue.ts";
+import { type ExecState, openIntents, type TaskCommand, type TaskState } from "../machines/mod.ts";
+import { errorCode } from "../platform/mod.ts";
+import { TtrpcClosed } from "../shim/ttrpc/mod.ts";
+import { TaskStatus } from "../wire/mod.ts";
+import type { TaskKey } from "./bundle.ts";
+import { exitOf, ownOrigin, processName, report, rowOf, type TaskContext, unknownExit } from "./context.ts";
+import { finishDelete } from "./delete.ts";
+import type { LiveShim } from "./live-shims.ts";
+import { startedCommand } from "./lifecycle.ts";
+import { recordLoss } from "./loss.ts";
+import { settleInit, watchExec, watchInit } from "./settle.ts";
+import { type ProcessState, ShimConnection } from "./shim-connection.ts";
+import { isShimNotFound } from "./shim-error.ts";
+import { ShimLog } from "./shim-log.ts";
+
+/** How long a shim may take to tell a process's state while it may be in the middle of a start. */
+const stateMsMax = 10_000;
+
+/** How long a shim that gave no answer is left alone before it is asked again. */
+const askAgainMs = 1_000;
+
+/** Said of an intent whose end nobody saw. */
+const interrupted = "the daemon ended before the shim replied";
+
+/**
+ * Connects to the row's shim and brings the row up to date with it; a shim that is gone is recorded as lost. In line with the
+ * task's other operations.
+ */
+export async function takeOver(context: TaskContext, key: TaskKey): Promise<void> {
+  const endpoint = rowOf(context, key)?.shim;
+  if (endpoint === undefined || endpoint === null) return;
+  let connection: ShimConnection | undefined;
+  try {
+    connection = await dialUnlessGone(context, key, endpoint);
+  } catch (error) {
+    context.logger.warn({ ...key, err: error }, "cannot connect to the shim; its task is kept");
+    askAgain(context, key, () => takeOver(context, key));
+    return;
+  }
+  if (context.stopping.aborted) return connection?.close();
+  if (connection === undefined) {
+    context.logger.warn({ ...key }, "the shim is gone");
+    return recordLoss(context, key, "the shim is gone");
+  }
+  await adopt(context, context.shims.add(key, connection, openLog(context, key), 0));
+}
+
+/** Undefined when nothing listens at the address: only that proves that the shim has ended. @throws any other failure */
+async function dialUnlessGone({ stopping }: TaskContext, key: TaskKey, endpoint: ShimEndpoint): Promise<ShimConnection | undefined> {
+  try {
+    return await ShimConnection.dial(key, endpoint, stopping);
+  } catch (error) {
+    const code = error instanceof TtrpcClosed ? errorCode(error.cause) : undefined;
+    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    throw error;
+  }
+}
+
+/** A log that cannot be read is no reason to give up a task. */
+function openLog({ bundles, logger }: TaskContext, key: TaskKey): ShimLog | undefined {
+  try {
+    return new ShimLog(bundles.pathOf(key), logger.child({ ...key }));
+  } catch (error) {
+    logger.warn({ ...key, err: error }, "open shim log");
+    return undefined;
+  }
+}
+
+async function adopt(context: TaskContext, shim: LiveShim): Promise<void> {
+  try {
+    await reconcile(context, shim);
+  } catch (error) {
+    // An ended connection is settled as a loss by itself.
+    if (context.stopping.aborted || error instanceof TtrpcClosed) return;
+    context.logger.warn({ ...shim.key, err: error }, "the shim does not answer; its task is kept");
+    askAgain(context, shim.key, async () => {
+      if (context.shims.get(shim.key) === shim) await adopt(context, shim);
+    });
+  }
+}
+
+/** Goes on until the shim answers or ends, or the daemon stops. */
+function askAgain(context: TaskContext, key: TaskKey, ask: () => Promise<void>): void {
+  delay(askAgainMs, undefined, { ref: false, signal: context.stopping })
+    .then(() => context.queue.run(processName(key), ask))
+    .catch((error: unknown) => {
+      if (!context.stopping.aborted) context.logger.error({ ...key, err: error }, "ask the shim again");
+    });
+}
+
+async function reconcile(context: TaskContext, shim: LiveShim): Promise<void> {
+  const { key, connection } = shim;
+  shim.shimPid = (await connection.connect()).shimPid;
+  const init = await stateOf(connection, "");
+  const row = rowOf(context, key);
+  if (row === undefined) return;
+  if (row.status === "deleting") {
+    await finishDelete(context, ownOrigin(context, key), key);
+    return;
+  }
+  if (init === undefined) {
+    context.logger.warn({ ...key }, "the shim knows of no such container");
+    context.shims.remove(shim);
+    connection.close();
+    return recordLoss(context, key, "the shim knows of no such container");
+  }
+  const execs = new Map<string, ProcessState | undefined>();
+  for (const execId of Object.keys(row.execs)) execs.set(execId, await stateOf(connection, execId));
+  await report(context, ownOrigin(context, key), key, (now) => {
+    if (now === undefined) return [];
+    const ofExecs = Object.entries(now.execs).flatMap(([execId, exec]) => execCommands(context, execId, exec, execs.get(execId)));
+    return [...initCommands(now, init), ...ofExecs, ...signalCommands(now, init, execs)];
+  });
+  if (init.status === TaskStatus.STOPPED) await settleInit(context, key, init);
+  else watchInit(context, shim);
+  for (const [execId, exec] of Object.entries(rowOf(context, key)?.execs ?? {})) {
+    if (exec.status === "running") watchExec(context, shim, execId);
+  }
+}
+
+/** Undefined when the shim knows of no such process. */
+async function stateOf(connection: ShimConnection, execId: string): Promise<ProcessState | undefined> {
+  try {
+    return await connection.state(execId, stateMsMax);
+  } catch (error) {
+    if (isShimNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+/** What the row does not know yet about init; its exit is settled apart. */
+function initCommands(row: TaskState, { status, pid }: ProcessState): TaskCommand[] {
+  const paused = status === TaskStatus.PAUSED;
+  const running = status === TaskStatus.RUNNING || status === TaskStatus.PAUSING || paused;
+  const commands: TaskCommand[] = [];
+  if (row.status === "starting" && status === TaskStatus.CREATED) commands.push({ type: "RecordStartFailed", message: interrupted });
+  if ((row.status === "starting" || row.status === "created") && running) commands.push(startedCommand("", pid));
+  if (row.status !== "paused" && paused) commands.push({ type: "RecordPaused" });
+  if (row.status === "paused" && running && !paused) commands.push({ type: "RecordResumed" });
+  return commands;
+}
+
+function execCommands(context: TaskContext, execId: string, exec: ExecState, state: ProcessState | undefined): TaskCommand[] {
+  if (state === undefined) {
+    const exit = exec.exit ?? unknownExit(exec.pid, 255, context.clock.now());
+    const failed: TaskCommand[] = exec.status === "starting" ? [{ type: "RecordExecStartFailed", execId, message: interrupted }] : [];
+    const ended: TaskCommand[] = exec.status === "running" ? [{ type: "RecordExecExited", execId, exit }] : [];
+    return [...failed, ...ended, { type: "RecordExecDeleted", execId, exit }];
+  }
+  const begun = exec.status === "starting" || exec.status === "running";
+  switch (state.status) {
+    case TaskStatus.STOPPED:
+      return begun ? [{ type: "RecordExecExited", execId, exit: exitOf(context, state.pid, state) }] : [];
+    case TaskStatus.CREATED:
+      return exec.status === "starting" ? [{ type: "RecordExecStartFailed", execId, message: interrupted }] : [];
+    default:
+      // A paused task's execs are paused too, whether they have been started or not.
+      return exec.status === "starting" && state.pid !== 0 ? [startedCommand(execId, state.pid)] : [];
+  }
+}
+
+/** A signal leaves no trace but the death of its process; of any other nobody knows whether it arrived. */
+function signalCommands(row: TaskState, init: ProcessState, execs: ReadonlyMap<string, ProcessState | undefined>): TaskCommand[] {
+  return openIntents(row).signals.map((signal): TaskCommand => {
+    const state = signal.execId === "" ? init : execs.get(signal.execId);
+    const died = state?.status === TaskStatus.STOPPED && state.exitStatus === 128 + signal.signal;
+    return died ? { type: "RecordSignalled", ...signal } : { type: "RecordSignalFailed", ...signal, message: interrupted };
+  });
+}

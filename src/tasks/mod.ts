@@ -1,0 +1,8 @@
+/** The public face of tasks: the manager that runs them, and what its operations take and give. */
+export type { TaskKey } from "./bundle.ts";
+export type { CreateTask } from "./create.ts";
+export type { AddExec } from "./exec.ts";
+export type { Signal } from "./lifecycle.ts";
+export { TaskManager, type TaskManagerOptions, type TaskMetric } from "./manager.ts";
+export type { Envelope } from "./observe.ts";
+export { programDir, searchPathOf } from "./runtime-path.ts";

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, describe, it } from "node:test";
+import { addressBytesMax, ConfigError, loadConfig } from "../../src/cli/config.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "shiplog-test-"));
+after(() => rmSync(directory, { recursive: true }));
+
+function file(toml: string): string {
+  const path = join(directory, "config.toml");
+  writeFileSync(path, toml);
+  return path;
+}
+
+function configOf(...argv: string[]) {
+  const invocation = loadConfig(argv);
+  assert.equal(invocation.kind, "run");
+  return invocation.config;
+}
+
+const refuses = (argv: string[], message: RegExp) =>
+  assert.throws(
+    () => loadConfig(argv),
+    (error) => error instanceof ConfigError && message.test(error.message),
+  );
+
+describe("the configuration", () => {
+  it("has the documented defaults when nothing is given", () => {
+    assert.deepEqual(configOf(), {
+      root: "/var/lib/shiplog",
+      state: "/run/shiplog",
+      address: "/run/shiplog/shiplog.sock",
+      ttrpcAddress: "/run/shiplog/shiplog.sock.ttrpc",
+      logLevel: "info",
+      log: { segmentBytes: undefined },
+    });
+  });
+
+  it("takes every setting from the file", () => {
+    const path = file('root = "/r"\nstate = "/s"\naddress = "/a.sock"\nlog_level = "debug"\n[log]\nsegment_bytes = 2097152\n');
+    assert.deepEqual(configOf("--config", path), {
+      root: "/r",
+      state: "/s",
+      address: "/a.sock",
+      ttrpcAddress: "/a.sock.ttrpc",
+      logLevel: "debug",
+      log: { segmentBytes: 2_097_152 },
+    });
+  });
+
+  it("prefers a flag over the file", () => {
+    const config = configOf("--config", file('root = "/r"\nlog_level = "debug"\n'), "--root", "/flag", "--log-level", "warn");
+    assert.deepEqual([config.root, config.logLevel], ["/flag", "warn"]);
+  });
+
+  it("makes relative paths absolute", () => {
+    const config = configOf("--root", "r", "--state", "./s", "--address", "a.sock");
+    assert.deepEqual([config.root, config.state, config.address], [resolve("r"), resolve("s"), resolve("a.sock")]);
+    assert.equal(config.ttrpcAddress, resolve("a.sock.ttrpc"));
+  });
+
+  it("takes an address of the greatest length and refuses a longer one", () => {
+    const longest = `/${"a".repeat(addressBytesMax - 1)}`;
+    assert.equal(configOf("--address", longest).address, longest);
+    refuses(["--address", `${longest}a`], /has 102 bytes; a socket's path may have 101/);
+  });
+
+  it("names settings that it does not know", () => {
+    refuses(["--config", file('rooot = "/r"\ngrpc = 1\n')], /config\.toml: rooot, .*config\.toml: grpc: no such setting; known here: root, state/);
+    refuses(["--config", file("[log]\nsegment_byte = 1\n")], /config\.toml: log\.segment_byte: no such setting; known here: segment_bytes/);
+  });
+
+  it("refuses a setting of the wrong type", () => {
+    refuses(["--config", file("root = 7\n")], /config\.toml: root must be a string/);
+    refuses(["--config", file("log = 7\n")], /config\.toml: log must be a table/);
+    refuses(["--config", file('[log]\nsegment_bytes = "64M"\n')], /log\.segment_bytes must be an integer from/);
+    refuses(["--config", file("[log]\nsegment_bytes = 4096\n")], /log\.segment_bytes must be an integer from/);
+  });
+
+  it("refuses a file that is no TOML or is not there, and says which", () => {
+    refuses(["--config", file("root = \n")], /cannot read the configuration .*config\.toml/);
+    refuses(["--config", join(directory, "absent.toml")], /cannot read the configuration .*absent\.toml: ENOENT/);
+  });
+
+  it("refuses what cannot work", () => {
+    refuses(["--log-level", "loud"], /must be one of fatal, error, .* not "loud"/);
+    refuses(["--root", ""], /root must not be empty/);
+    refuses(["--root", "/x", "--state", "/x"], /root and state are both \/x/);
+    refuses(["--roots", "/x"], /Unknown option '--roots'/);
+    refuses(["/x"], /Unexpected argument '\/x'/);
+    refuses(["--root"], /argument missing/);
+  });
+
+  it("is not asked for when help or the version is", () => {
+    assert.deepEqual(loadConfig(["--help", "--config", "/absent"]), { kind: "help" });
+    assert.deepEqual(loadConfig(["--version"]), { kind: "version" });
+  });
+});
