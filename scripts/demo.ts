@@ -7,7 +7,7 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout } from "node:timers/promises";
-import { connect, type Connection } from "../src/cli/client.ts";
+import { connect } from "../src/cli/client.ts";
 import type { Command, Context } from "../src/cli/command.ts";
 import { history } from "../src/cli/commands/history.ts";
 import { state } from "../src/cli/commands/state.ts";
@@ -17,16 +17,56 @@ import { bytes } from "../src/cli/render/mod.ts";
 import { LogDefinition } from "../src/wire/gen/shiplog/events/v1/log.ts";
 import { findProgram, isStatic } from "./setup/programs.mjs";
 import { cleanUp, rememberSocketFolders } from "./demo/clean-up.ts";
-import { putImage, type RunningContainer, runContainer, snapshotter } from "./demo/client.ts";
+import { DemoClient, snapshotter } from "./demo/client.ts";
 import { DemoDaemon } from "./demo/daemon.ts";
-import { busyboxImage } from "./demo/image.ts";
+import { busyboxImage, type Image } from "./demo/image.ts";
 
 const namespace = "demo";
+
+/** How long containers may take to be removed in order after a failure. */
+const clearMsMax = 5000;
+
 const out = outputTo(process.stdout);
 const { style } = out;
 
+class Interrupted extends Error {
+  override readonly name = "Interrupted";
+
+  constructor(by: string) {
+    super(`interrupted by ${by}; what was begun has been removed`);
+  }
+}
+
+/** The first signal, or a reader that goes away, ends the demo before its next step, so that no step is left half done; a second signal ends it at once. */
+class Interruption {
+  #by: string | undefined;
+  readonly atOnce: Promise<never>;
+
+  constructor() {
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.atOnce = promise;
+    for (const signal of ["SIGINT", "SIGTERM"]) {
+      process.on(signal, () => {
+        if (this.#by !== undefined) reject(new Interrupted(signal));
+        this.#by = signal;
+      });
+    }
+    process.stdout.on("error", () => {
+      this.#by ??= "the end of its output's reader";
+    });
+  }
+
+  /** @throws Interrupted once it was interrupted. */
+  check(): void {
+    if (this.#by !== undefined) throw new Interrupted(this.#by);
+  }
+}
+
+const interruption = new Interruption();
+
 /** Does one step and says how long it took. */
 async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
+  interruption.check();
   const start = performance.now();
   const result = await work();
   const seconds = ((performance.now() - start) / 1000).toFixed(2);
@@ -42,53 +82,91 @@ async function show(context: Context, command: Command, flags: Record<string, st
   if (status !== 0) throw new Error(`shiplog ${words.join(" ")} ended with status ${status}`);
 }
 
-async function demo(folder: string, connection: Connection, daemon: DemoDaemon, running: Set<RunningContainer>): Promise<void> {
-  const log = connection.service(LogDefinition);
-  const head = async () => (await log.head({})).nextPosition;
-  const run = async (id: string, ...args: string[]) => {
-    const container = await runContainer(connection, namespace, {
-      ...{ id, image, args, output: join(folder, `${id}.log`), runcRoot: join(folder, "runc") },
-    });
-    running.add(container);
-    return container;
-  };
-  const remove = async (container: RunningContainer) => {
-    await container.remove();
-    running.delete(container);
-  };
+/** What the demo has to end, in whatever way it ends itself. */
+class Stage {
+  readonly folder = mkdtempSync(join(tmpdir(), "shiplog-demo-"));
+  readonly runcRoot = join(this.folder, "runc");
+  readonly daemon = new DemoDaemon(this.folder);
+  /** Containers that were begun and not yet removed. */
+  readonly containers = new Set<string>();
+  connection = connect(this.daemon.address);
 
-  await step("shiplogd serves containerd's API", () => daemon.ready());
+  get client(): DemoClient {
+    return new DemoClient(this.connection, namespace);
+  }
+
+  async restartAfterCrash(): Promise<void> {
+    await this.daemon.crash();
+    this.connection.close();
+    await this.daemon.start();
+    this.connection = connect(this.daemon.address);
+  }
+
+  async run(id: string, image: Image, ...args: string[]): Promise<void> {
+    this.containers.add(id);
+    await this.client.run({ id, image, args, output: this.outputOf(id), runcRoot: this.runcRoot });
+  }
+
+  outputOf(id: string): string {
+    return join(this.folder, `${id}.log`);
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.client.remove(id);
+    this.containers.delete(id);
+  }
+
+  /** Ends and removes everything; what cannot be ended in order is ended by force. */
+  async clear(): Promise<void> {
+    const inOrder = async (id: string) => {
+      await this.client.kill(id, constants.signals.SIGKILL).catch(() => undefined);
+      await this.client.exited(id);
+      await this.client.remove(id);
+    };
+    await Promise.race([Promise.allSettled([...this.containers].map(inOrder)), setTimeout(clearMsMax, undefined, { ref: false })]);
+    this.connection.close();
+    await this.daemon.stop();
+    cleanUp({ folder: this.folder, address: this.daemon.address, state: this.daemon.state, runcRoot: this.runcRoot });
+  }
+}
+
+async function play(stage: Stage): Promise<void> {
+  await step("shiplogd serves containerd's API", () => stage.daemon.start());
   const image = busyboxImage(busybox(), snapshotter);
   const size = [image.layer, image.config, image.manifest].reduce((sum, { content }) => sum + content.length, 0);
-  await step(`an image made from busybox is put in and unpacked (${bytes(size)})`, () => putImage(connection, namespace, image));
+  await step(`an image made from busybox is put in and unpacked (${bytes(size)})`, () => stage.client.putImage(image));
 
-  const hello = await step("container hello is created and started", () =>
-    run("hello", "sh", "-c", "echo Hello from $(hostname), process $$ of its own world; uname -sr"),
-  );
-  const status = await step("it runs to its end", () => hello.exited);
-  for (const line of readFileSync(join(folder, "hello.log"), "utf8").trimEnd().split("\n")) await out.lines(`    ${style("cyan", line)}`);
+  const script = "echo Hello from container $(hostname), where I am process $$; uname -sr";
+  const status = await step("container hello is created, started, and runs to its end", async () => {
+    await stage.run("hello", image, "sh", "-c", script);
+    return stage.client.exited("hello");
+  });
+  for (const line of readFileSync(stage.outputOf("hello"), "utf8").trimEnd().split("\n")) await out.lines(`    ${style("cyan", line)}`);
   if (status !== 0) throw new Error(`hello ended with status ${status}`);
 
-  const sleeper = await step("container sleeper is created and started, to sleep for an hour", () => run("sleeper", "sleep", "3600"));
-  const whileAsleep = await head();
-  await step("it is killed", async () => {
-    await sleeper.kill(constants.signals.SIGKILL);
-    await sleeper.exited;
+  await step("container sleeper is created and started, to sleep for an hour", () => stage.run("sleeper", image, "sleep", "3600"));
+  const asleep = (await stage.connection.service(LogDefinition).head({})).nextPosition;
+  await step("shiplogd is killed and started again; sleeper sleeps on", () => stage.restartAfterCrash());
+  await step("sleeper is killed", async () => {
+    await stage.client.kill("sleeper", constants.signals.SIGKILL);
+    await stage.client.exited("sleeper");
   });
   await step("both are deleted, with their snapshots", async () => {
-    await remove(hello);
-    await remove(sleeper);
+    await stage.remove("hello");
+    await stage.remove("sleeper");
   });
 
-  await out.lines("", "Nothing of them is left but the log, which knows what happened, when, who asked for it and why:");
+  const log = stage.connection.service(LogDefinition);
   const context = { out, json: false, namespace, namespaceFlag: namespace, log };
+  await out.lines("", "Nothing of them is left but the log, which knows what happened, when, who asked for it and why:");
   for (const id of ["hello", "sleeper"]) await show(context, history, {}, [`container/${id}`, `task/${id}`]);
-  await out.lines("", `And what there was at any moment, as while sleeper slept, at position ${whileAsleep}:`);
-  await show(context, state, { at: String(whileAsleep) }, []);
+  await out.lines("", "What there was at any moment, as while sleeper slept:");
+  await show(context, state, { at: String(asleep) }, ["task"]);
+  await out.lines("", "And that it is whole:");
   await show(context, verify, {}, []);
 
   const { logId, nextPosition } = await log.head({});
-  await out.lines("", `The log is ${style("bold", logId)} and its next position ${style("bold", String(nextPosition))}.`);
+  await out.lines("", `Log ${logId}, next position ${nextPosition}.`);
 }
 
 function busybox(): string {
@@ -97,36 +175,19 @@ function busybox(): string {
   return found;
 }
 
-class Interrupted extends Error {
-  override readonly name = "Interrupted";
-
-  constructor(signal: string) {
-    super(`interrupted by ${signal}; what was begun has been removed`);
-  }
-}
-
 async function main(): Promise<void> {
   if (process.getuid!() !== 0) throw new Error("running containers needs root; try: sudo npm run demo");
-  const folder = mkdtempSync(join(tmpdir(), "shiplog-demo-"));
   const removeSocketFolders = rememberSocketFolders();
-  const daemon = new DemoDaemon(folder);
-  const connection = connect(daemon.address);
-  const running = new Set<RunningContainer>();
-
-  const interrupted = Promise.withResolvers<never>();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => interrupted.reject(new Interrupted(signal)));
+  const stage = new Stage();
 
   await out.lines(style("bold", "shiplog, a container runtime daemon whose only truth is an append-only log"), "");
   try {
-    await Promise.race([demo(folder, connection, daemon, running), interrupted.promise]);
+    await Promise.race([play(stage), interruption.atOnce]);
   } catch (error) {
-    if (!(error instanceof Interrupted)) process.stderr.write(`\nThe daemon's last words:\n${daemon.lastLines()}\n`);
+    if (!(error instanceof Interrupted) && process.stdout.writable) process.stderr.write(`\nThe daemon's last words:\n${stage.daemon.lastLines()}\n`);
     throw error;
   } finally {
-    await Promise.allSettled([...running].map(discard));
-    connection.close();
-    await daemon.stop();
-    cleanUp({ folder, address: daemon.address, runcRoot: join(folder, "runc") });
+    await stage.clear();
     removeSocketFolders();
   }
   await out.lines(
@@ -138,19 +199,6 @@ async function main(): Promise<void> {
     "  bin/shiplog events --follow                           what happens, as it happens",
     "  bin/shiplog --help",
   );
-}
-
-const discardMsMax = 5000;
-
-/** A container that a failure left: it is killed and removed through the API while the daemon still answers. */
-async function discard(container: RunningContainer): Promise<void> {
-  const inOrder = async () => {
-    await container.kill(constants.signals.SIGKILL).catch(() => undefined);
-    await container.exited;
-    await container.remove();
-  };
-  // What this does not manage in time, `cleanUp` does by force.
-  await Promise.race([inOrder(), setTimeout(discardMsMax, undefined, { ref: false })]);
 }
 
 try {

@@ -10,16 +10,19 @@ export interface Traces {
   /** The demo's temporary folder. */
   readonly folder: string;
   readonly address: string;
+  readonly state: string;
   readonly runcRoot: string;
 }
 
 /** Runs after the daemon was stopped; a no-op for what the demo has removed in order. */
-export function cleanUp({ folder, address, runcRoot }: Traces): void {
+export function cleanUp({ folder, address, state, runcRoot }: Traces): void {
   for (const namespace of list(runcRoot)) {
     const root = join(runcRoot, namespace);
     for (const id of list(root)) spawnSync("runc", ["--root", root, "delete", "--force", id], { stdio: "ignore" });
   }
+  const sockets = shimSockets(state);
   for (const pid of shimsOf(address)) process.kill(pid, "SIGKILL");
+  for (const socket of sockets) rmSync(socket, { force: true });
   for (const point of mountsUnder(folder)) spawnSync("umount", ["-l", point], { stdio: "ignore" });
   rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 }
@@ -49,6 +52,13 @@ function list(folder: string): string[] {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
   }
+}
+
+/** The sockets of shims that did not end in order: each bundle's `address` file names its own. */
+function shimSockets(state: string): string[] {
+  const bundles = join(state, "io.containerd.runtime.v2.task");
+  const files = list(bundles).flatMap((namespace) => list(join(bundles, namespace)).map((id) => join(bundles, namespace, id, "address")));
+  return files.filter((file) => existsSync(file)).map((file) => readFileSync(file, "utf8").trim().replace(/^unix:\/\//, ""));
 }
 
 /** Processes that were given the daemon's address as an argument of their own. */

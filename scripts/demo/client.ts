@@ -16,33 +16,6 @@ import { runtimeSpec } from "./spec.ts";
 
 export const snapshotter = "overlayfs";
 
-/** Writes the image's blobs, unpacks its layer into a committed snapshot, and gives the image its name. */
-export async function putImage(connection: Connection, namespace: string, image: Image): Promise<void> {
-  const leases = connection.service(LeasesDefinition, { namespace });
-  const lease = (await leases.create({ id: "demo-image" })).lease!.id;
-  const content = connection.service(ContentDefinition, { namespace, lease });
-  const snapshots = connection.service(SnapshotsDefinition, { namespace, lease });
-
-  for (const blob of [image.layer, image.config, image.manifest]) await writeBlob(content, blob);
-
-  const key = `extract ${image.diffId}`;
-  const { mounts } = await snapshots.prepare({ snapshotter, key });
-  const { applied } = await connection.service(DiffDefinition, { namespace, lease }).apply({ diff: descriptor(image.layer), mounts });
-  if (applied?.digest !== image.diffId) throw new Error(`the layer unpacked to ${applied?.digest}, not to ${image.diffId}`);
-  await snapshots.commit({ snapshotter, key, name: image.diffId });
-
-  await connection.service(ImagesDefinition, { namespace }).create({ image: { name: image.name, target: descriptor(image.manifest) } });
-  await leases.delete({ id: lease });
-}
-
-async function writeBlob(content: ServiceClient<typeof ContentDefinition>, { digest, content: data, labels }: Blob): Promise<void> {
-  const request = { action: WriteAction.COMMIT, ref: `demo-${digest}`, total: data.length, expected: digest, data, labels };
-  for await (const response of content.write([request])) {
-    if (response.offset !== BigInt(data.length)) throw new Error(`${digest}: ${response.offset} of ${data.length} bytes arrived`);
-    return;
-  }
-}
-
 export interface RunOptions {
   readonly id: string;
   readonly image: Image;
@@ -53,53 +26,78 @@ export interface RunOptions {
   readonly runcRoot: string;
 }
 
-export interface RunningContainer {
-  readonly pid: number;
-  /** Exit status: 128 + n after death by signal n. */
-  readonly exited: Promise<number>;
-  kill(signal: number): Promise<void>;
-  /** Removes the task, the container and its snapshot; only once it has exited. */
-  remove(): Promise<void>;
+export class DemoClient {
+  readonly #connection: Connection;
+  readonly #namespace: string;
+
+  constructor(connection: Connection, namespace: string) {
+    this.#connection = connection;
+    this.#namespace = namespace;
+  }
+
+  #service<D extends Parameters<Connection["service"]>[0]>(definition: D, lease?: string): ServiceClient<D> {
+    return this.#connection.service(definition, { namespace: this.#namespace, ...(lease === undefined ? {} : { lease }) });
+  }
+
+  /** Writes the image's blobs, unpacks its layer into a committed snapshot, and gives the image its name. */
+  async putImage(image: Image): Promise<void> {
+    const leases = this.#service(LeasesDefinition);
+    const lease = (await leases.create({ id: "demo-image" })).lease!.id;
+    const content = this.#service(ContentDefinition, lease);
+    for (const blob of [image.layer, image.config, image.manifest]) await writeBlob(content, blob);
+
+    const snapshots = this.#service(SnapshotsDefinition, lease);
+    const key = `extract ${image.diffId}`;
+    const { mounts } = await snapshots.prepare({ snapshotter, key });
+    const { applied } = await this.#service(DiffDefinition, lease).apply({ diff: descriptor(image.layer), mounts });
+    if (applied?.digest !== image.diffId) throw new Error(`the layer unpacked to ${applied?.digest}, not to ${image.diffId}`);
+    await snapshots.commit({ snapshotter, key, name: image.diffId });
+
+    await this.#service(ImagesDefinition).create({ image: { name: image.name, target: descriptor(image.manifest) } });
+    await leases.delete({ id: lease });
+  }
+
+  /** Creates and starts a container on a snapshot of its own. */
+  async run({ id, image, args, output, runcRoot }: RunOptions): Promise<void> {
+    const { mounts } = await this.#service(SnapshotsDefinition).prepare({ snapshotter, key: id, parent: image.diffId });
+    const options = Buffer.from(Options.encode(Options.fromPartial({ root: runcRoot })).finish());
+    const spec = Buffer.from(JSON.stringify(runtimeSpec(id, args)));
+    await this.#service(ContainersDefinition).create({
+      container: {
+        id,
+        image: image.name,
+        runtime: { name: "io.containerd.runc.v2", options: { typeUrl: "containerd.runc.v1.Options", value: options } },
+        spec: { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Spec", value: spec },
+        snapshotter,
+        snapshotKey: id,
+      },
+    });
+    const tasks = this.#service(TasksDefinition);
+    await tasks.create({ containerId: id, rootfs: mounts, stdout: `file://${output}`, stderr: `file://${output}` });
+    await tasks.start({ containerId: id });
+  }
+
+  /** Resolves with the exit status, at once when it has exited already: 128 + n after death by signal n. */
+  async exited(id: string): Promise<number> {
+    return (await this.#service(TasksDefinition).wait({ containerId: id })).exitStatus;
+  }
+
+  async kill(id: string, signal: number): Promise<void> {
+    await this.#service(TasksDefinition).kill({ containerId: id, signal });
+  }
+
+  /** Removes an exited container's task, its record and its snapshot. */
+  async remove(id: string): Promise<void> {
+    await this.#service(TasksDefinition).delete({ containerId: id });
+    await this.#service(ContainersDefinition).delete({ id });
+    await this.#service(SnapshotsDefinition).remove({ snapshotter, key: id });
+  }
 }
 
-/** Creates and starts a container on a snapshot of its own. */
-export async function runContainer(connection: Connection, namespace: string, options: RunOptions): Promise<RunningContainer> {
-  const { id, image, args, output } = options;
-  const snapshots = connection.service(SnapshotsDefinition, { namespace });
-  const containers = connection.service(ContainersDefinition, { namespace });
-  const tasks = connection.service(TasksDefinition, { namespace });
-
-  const { mounts } = await snapshots.prepare({ snapshotter, key: id, parent: image.diffId });
-  const runcOptions = Buffer.from(Options.encode(Options.fromPartial({ root: options.runcRoot })).finish());
-  await containers.create({
-    container: {
-      id,
-      image: image.name,
-      runtime: { name: "io.containerd.runc.v2", options: { typeUrl: "containerd.runc.v1.Options", value: runcOptions } },
-      spec: {
-        typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Spec",
-        value: Buffer.from(JSON.stringify(runtimeSpec(id, args))),
-      },
-      snapshotter,
-      snapshotKey: id,
-    },
-  });
-  const { pid } = await tasks.create({ containerId: id, rootfs: mounts, stdout: `file://${output}`, stderr: `file://${output}` });
-  // Asked for before the start, so that no exit is too early to be seen.
-  const exited = tasks.wait({ containerId: id }).then(({ exitStatus }) => exitStatus);
-  // The failure belongs to whoever awaits it; until then it must not count as unhandled.
-  exited.catch(() => undefined);
-  await tasks.start({ containerId: id });
-  return {
-    pid,
-    exited,
-    kill: async (signal) => {
-      await tasks.kill({ containerId: id, signal });
-    },
-    remove: async () => {
-      await tasks.delete({ containerId: id });
-      await containers.delete({ id });
-      await snapshots.remove({ snapshotter, key: id });
-    },
-  };
+async function writeBlob(content: ServiceClient<typeof ContentDefinition>, { digest, content: data, labels }: Blob): Promise<void> {
+  const request = { action: WriteAction.COMMIT, ref: `demo-${digest}`, total: data.length, expected: digest, data, labels };
+  for await (const response of content.write([request])) {
+    if (response.offset !== BigInt(data.length)) throw new Error(`${digest}: ${response.offset} of ${data.length} bytes arrived`);
+    return;
+  }
 }

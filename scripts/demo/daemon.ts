@@ -1,6 +1,6 @@
 /** A shiplogd of the demo's own: a child process with everything it keeps in one temporary folder. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { on, once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -14,42 +14,39 @@ const logLinesMax = 20;
 
 export class DemoDaemon {
   readonly address: string;
-  readonly #child: ChildProcess;
-  readonly #exited: Promise<unknown>;
+  readonly state: string;
+  readonly #flags: readonly string[];
   readonly #log: string[] = [];
-  readonly #ready = Promise.withResolvers<void>();
+  #child: ChildProcess | undefined;
+  #stopped = false;
 
   /** @param folder holds root, state and socket. */
   constructor(folder: string) {
     this.address = join(folder, "shiplog.sock");
-    const flags = ["--root", join(folder, "root"), "--state", join(folder, "state"), "--address", this.address];
+    this.state = join(folder, "state");
+    this.#flags = ["--root", join(folder, "root"), "--state", this.state, "--address", this.address];
+  }
+
+  /** Starts it, also again on what an earlier one left; resolves once it serves. @throws Error when it ends or takes too long. */
+  async start(): Promise<void> {
+    if (this.#stopped) throw new Error("shiplogd was stopped for good");
     // A process group of its own: Ctrl-C is the demo's to handle, which then stops the daemon in order.
-    this.#child = spawn(program, flags, { stdio: ["ignore", "ignore", "pipe"], detached: true });
-    this.#exited = Promise.race([once(this.#child, "exit"), once(this.#child, "error")]);
-    createInterface({ input: this.#child.stderr! }).on("line", (line) => this.#read(line));
-  }
-
-  #read(line: string): void {
-    this.#log.push(line);
-    if (this.#log.length > logLinesMax) this.#log.shift();
-    if (/"msg":"ready"/.test(line)) this.#ready.resolve();
-  }
-
-  /** Resolves once it serves. @throws Error when it ends or takes too long; `lastLines` may say why. */
-  async ready(): Promise<void> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(new Error(`it was not ready within ${readyMsMax / 1000} s`)), readyMsMax);
-    const ended = this.#exited.then(() => {
-      throw new Error("it ended");
+    const child = spawn(program, this.#flags, { stdio: ["ignore", "ignore", "pipe"], detached: true });
+    this.#child = child;
+    const lines = createInterface({ input: child.stderr! });
+    lines.on("line", (line) => {
+      this.#log.push(line);
+      if (this.#log.length > logLinesMax) this.#log.shift();
     });
+    const limit = AbortSignal.timeout(readyMsMax);
     try {
-      await Promise.race([this.#ready.promise, ended, late.promise]);
+      for await (const [line] of on(lines, "line", { close: ["close"], signal: limit })) {
+        if (/"msg":"ready"/.test(line)) return;
+      }
     } catch (error) {
-      throw new Error(`shiplogd did not start: ${(error as Error).message}`, { cause: error });
-    } finally {
-      clearTimeout(timer);
-      ended.catch(() => undefined);
+      throw new Error(`shiplogd was not ready within ${readyMsMax / 1000} s`, { cause: error });
     }
+    throw new Error("shiplogd ended at its start");
   }
 
   /** The end of the daemon's own log. */
@@ -57,12 +54,24 @@ export class DemoDaemon {
     return this.#log.map((line) => `  ${line}`).join("\n");
   }
 
-  /** Stops it in order; by force when that takes too long. */
+  /** Ends it without a chance to do anything about it. */
+  async crash(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** Stops it in order, by force when that takes too long; it cannot be started again. */
   async stop(): Promise<void> {
-    if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const force = setTimeout(() => this.#child.kill("SIGKILL"), stopMsMax);
-    this.#child.kill("SIGTERM");
-    await this.#exited;
+    this.#stopped = true;
+    const force = setTimeout(() => this.#child?.kill("SIGKILL"), stopMsMax);
+    await this.#end("SIGTERM");
     clearTimeout(force);
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    await exited;
   }
 }

@@ -78,6 +78,7 @@ export function programsFor(purpose, node) {
     ...runtime,
     { what: "containerd", why: "tests compare shiplogd with it", package: "containerd", present: inPath("containerd") },
     { what: "ctr", why: "tests drive shiplogd with it", package: "containerd", present: inPath("ctr") },
+    { what: "python3", why: "its tarfile module writes the archives that tests read", package: "python3", present: inPath("python3") },
   ];
 }
 

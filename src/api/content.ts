@@ -7,6 +7,7 @@ import {
   type ContentDependencies,
   contentResource,
   ingestResource,
+  lastChange,
   readDigest,
   refNotFound,
   removeUnlinkedBlob,
@@ -36,8 +37,7 @@ export function contentService(dependencies: ContentDependencies): Service<typeo
     return (
       progress && {
         startedAt: timestampFromUnixNano(row.startedAt),
-        // Files get their times from a coarser clock, which may lag behind the start's.
-        updatedAt: timestampFromUnixNano(progress.updatedAt > row.startedAt ? progress.updatedAt : row.startedAt),
+        updatedAt: timestampFromUnixNano(lastChange(row.startedAt, progress.updatedAt)),
         ref,
         offset: BigInt(progress.offset),
         total: BigInt(row.total),

@@ -40,7 +40,7 @@ export function diffService({ ledger, store, apply, hook }: DiffDependencies): S
         // Deleted before its file was opened.
         if (errorCode(error) === "ENOENT" && ledger.view.blobs.get(namespace, digest) === undefined)
           throw blobAbsent(digest, error);
-        throw classified(error, digest);
+        throw classified(error, { digest, mediaType });
       }
     },
   };
@@ -55,10 +55,14 @@ function writtenDirectories(mounts: readonly Mount[]): string[] {
   });
 }
 
-/** A layer's faults are the client's to hear of, and none of the daemon's. containerd has no class for most of them. */
-function classified(error: unknown, digest: string): unknown {
+/** A layer's faults are the client's to hear of, and none of the daemon's. containerd has no class for them. */
+function classified(
+  error: unknown,
+  { digest, mediaType }: { readonly digest: string; readonly mediaType: string },
+): unknown {
   if (error instanceof MediaTypeUnsupported) {
-    return new ShiplogError(ErrorClass.Unimplemented, error.message, { reason: "MediaTypeUnsupported", cause: error });
+    const message = `failed to get stream processor for ${mediaType}: no processor for media-type`;
+    return new ShiplogError(ErrorClass.Unknown, message, { reason: error.name, cause: error });
   }
   if (error instanceof LayerInvalid || error instanceof LayerWriteFailed) {
     return new ShiplogError(ErrorClass.Unknown, `apply layer ${digest}: ${error.message}`, {

@@ -8,12 +8,13 @@ export interface Output {
   readonly style: Style;
 }
 
-/** @param stream its `error` must be handled by the program: a reader that goes away ends it. */
+/** @param stream its `error` must be handled by the program, which ends when its reader goes away; lines for nobody are dropped. */
 export function outputTo(stream: NodeJS.WriteStream): Output {
   return {
     style: styleFor(stream),
     async lines(...lines) {
-      if (lines.length > 0 && !stream.write(`${lines.join("\n")}\n`)) await once(stream, "drain");
+      if (lines.length === 0 || !stream.writable) return;
+      if (!stream.write(`${lines.join("\n")}\n`)) await once(stream, "drain");
     },
   };
 }

@@ -49,7 +49,7 @@ async function run(config: Config): Promise<void> {
   }
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-  logger.info({ address: daemon.address, root: config.root, state: config.state, pid: process.pid, version: version() }, "ready");
+  logger.info({ address: daemon.address, root: config.root, state: config.state, version: version() }, "ready");
 }
 
 const asked = invocation();

@@ -29,7 +29,7 @@ import {
   removeFiles,
 } from "./ingest-record.ts";
 import { removeUnlinkedBlob } from "./unlinked.ts";
-import type { IngestWriter } from "./writer.ts";
+import { type IngestWriter, lastChange } from "./writer.ts";
 
 export interface CommitRequest {
   /** 0 accepts any size. */
@@ -121,8 +121,7 @@ export class Ingest {
 
   /** Unix nanoseconds. */
   get updatedAt(): bigint {
-    // Files get their times from a coarser clock, which may lag behind the start's.
-    return this.#writer.updatedAt > this.startedAt ? this.#writer.updatedAt : this.startedAt;
+    return lastChange(this.startedAt, this.#writer.updatedAt);
   }
 
   /** Digest of the bytes so far. */

@@ -16,3 +16,4 @@ export { type CommitRequest, Ingest } from "./ingest.ts";
 export { ContentStore, type ContentStoreOptions, type IngestProgress } from "./store.ts";
 export { sweepContent } from "./sweep.ts";
 export { removeUnlinkedBlob } from "./unlinked.ts";
+export { lastChange } from "./writer.ts";

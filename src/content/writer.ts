@@ -134,3 +134,9 @@ export class IngestWriter {
 export function unixNanoFromMs(ms: number): bigint {
   return BigInt(Math.trunc(ms * 1000)) * 1000n;
 }
+
+/** When an ingest that started then changed last: files get their times from a coarser clock, which may lag behind the start's. */
+export function lastChange(startedAt: bigint, changedAt: bigint): bigint {
+  if (changedAt < startedAt) return startedAt;
+  return changedAt;
+}

@@ -19,6 +19,9 @@ export const launchDeadlineMs = {
   version: 5_000,
 } as const;
 
+/** How long a command that was killed at its deadline may take to end. */
+const killedMsMax = 1_000;
+
 /** Bytes of a shim's output that are kept: an address, or the reason why there is none. */
 const outputBytesMax = 65_536;
 
@@ -136,19 +139,22 @@ export class Launcher {
     child.stdin?.on("error", () => {});
     child.stdin?.end(options.stdin);
     return new Promise((resolve) => {
+      let late: string | undefined;
       const finish = (failure: string | undefined) => {
         clearTimeout(timer);
         resolve({ output: output.bytes(), errors: errors.bytes(), failure });
       };
-      const timer = setTimeout(() => {
+      let timer = setTimeout(() => {
+        late = `no answer in ${options.timeoutMs} ms`;
         if (child.pid !== undefined) killGroup(child.pid);
         child.stdout!.destroy();
         child.stderr!.destroy();
-        finish(`no answer in ${options.timeoutMs} ms`);
+        // A process that waits for a disk is not ended by a signal, and is left behind.
+        timer = setTimeout(finish, killedMsMax, late);
       }, options.timeoutMs);
       child.on("error", (error) => finish(error.message));
       child.on("close", (code, signal) => {
-        finish(code === 0 ? undefined : signal === null ? `exit status ${code}` : `signal: ${signal}`);
+        finish(late ?? (code === 0 ? undefined : signal === null ? `exit status ${code}` : `signal: ${signal}`));
       });
     });
   }

@@ -13,7 +13,7 @@ import { log, snapshots, TaskStatus, tasks } from "../../src/wire/mod.ts";
 import { removeCgroups } from "../harness/cgroups.ts";
 import { ctr } from "../harness/ctr.ts";
 import { shiplogd, type TestDaemon } from "../harness/daemons.ts";
-import { eventually } from "../harness/eventually.ts";
+import { eventually, within } from "../harness/eventually.ts";
 import { buildImage } from "../harness/image.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 import { mountsBelow, shimsOf } from "../harness/traces.ts";
@@ -26,6 +26,8 @@ const namespace = "crash";
 const WORKERS = 3;
 /** Longest time that the daemon lives under load before it is killed. */
 const KILL_WITHIN_MS = 500;
+/** How long any one part may take before it counts as hung. */
+const STEP_MS_MAX = 60_000;
 /** Containers that are left running across crashes. */
 const LEFT_RUNNING_MAX = 4;
 
@@ -49,10 +51,11 @@ test(`${kills} kills lose nothing that was acknowledged and leave nothing behind
     const early = await Promise.race([failed, delay(random() * KILL_WITHIN_MS)]);
     assert.equal(early, undefined);
     await daemon.end("SIGKILL");
-    assert.equal(await failed, undefined);
+    const error = await within(`kill ${kill}: calls end with the daemon`, STEP_MS_MAX, failed);
+    assert.equal(error, undefined, error?.stack);
     connection.close();
     await daemon.start();
-    await checkAfterRestart(daemon, load, history);
+    await within(`kill ${kill}: checks after the restart`, STEP_MS_MAX, checkAfterRestart(daemon, load, history));
   }
 
   const connection = connect(daemon.address);

@@ -17,3 +17,16 @@ export async function eventually<T>(
     await delay(ASK_EVERY_MS);
   }
 }
+
+/** What `promise` comes to; fails with `what` when it takes longer than `timeoutMs`. */
+export async function within<T>(what: string, timeoutMs: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms: ${what}`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -67,7 +67,7 @@ export function snapshotsServiceSuite(name: string, snapshotter: string, subject
       ["zfs-of-mine", "snapshotter not loaded: zfs-of-mine: invalid argument"],
     ] as const) {
       assert.equal(await messageOf(client.prepare({ snapshotter: unknown, key: "k" }, { namespace })), message);
-      for (const call of [
+      const calls: (Promise<unknown> | AsyncIterable<unknown>)[] = [
         client.view({ snapshotter: unknown, key: "k" }, { namespace }),
         client.mounts({ snapshotter: unknown, key: "k" }, { namespace }),
         client.commit({ snapshotter: unknown, key: "k", name: "n" }, { namespace }),
@@ -76,9 +76,11 @@ export function snapshotsServiceSuite(name: string, snapshotter: string, subject
         client.update({ snapshotter: unknown, info: { name: "k" } }, { namespace }),
         client.list({ snapshotter: unknown }, { namespace }),
         client.usage({ snapshotter: unknown, key: "k" }, { namespace }),
-      ]) {
-        assert.equal(await codeOf(call as Promise<unknown>), "INVALID_ARGUMENT");
-      }
+      ];
+      assert.deepEqual(
+        await Promise.all(calls.map(codeOf)),
+        calls.map(() => "INVALID_ARGUMENT"),
+      );
     }
   });
 
@@ -89,16 +91,18 @@ export function snapshotsServiceSuite(name: string, snapshotter: string, subject
   });
 
   check("a snapshot that is not there is NotFound", async (client, namespace) => {
-    for (const call of [
+    const calls: (Promise<unknown> | AsyncIterable<unknown>)[] = [
       client.mounts({ snapshotter, key: "k" }, { namespace }),
       client.commit({ snapshotter, key: "k", name: "n" }, { namespace }),
       client.remove({ snapshotter, key: "k" }, { namespace }),
       client.stat({ snapshotter, key: "k" }, { namespace }),
       client.update({ snapshotter, info: { name: "k" } }, { namespace }),
       client.usage({ snapshotter, key: "k" }, { namespace }),
-    ]) {
-      assert.equal(await codeOf(call as Promise<unknown>), "NOT_FOUND");
-    }
+    ];
+    assert.deepEqual(
+      await Promise.all(calls.map(codeOf)),
+      calls.map(() => "NOT_FOUND"),
+    );
     assert.equal(
       await messageOf(client.stat({ snapshotter, key: "k" }, { namespace })),
       "snapshot k does not exist: not found",

@@ -8,6 +8,7 @@ import type { Fact } from "../../src/events/fact.ts";
 import { peerOf, randomIds, systemClock } from "../../src/platform/mod.ts";
 import { TtrpcServer } from "../../src/shim/ttrpc/mod.ts";
 import { searchPathOf, TaskManager } from "../../src/tasks/mod.ts";
+import { ShimConnection } from "../../src/tasks/shim-connection.ts";
 import { ttrpcEventsService } from "../../src/api/ttrpc-events.ts";
 import { eventsTtrpc } from "../../src/wire/mod.ts";
 import type { Origin } from "../../src/ledger.ts";
@@ -143,6 +144,17 @@ export class TaskDaemon {
 
   kill(id: string, signal = 9, execId = "") {
     return this.manager.kill(this.origin, id, { execId, signal, all: false });
+  }
+
+  /** A connection of the test's own to the task's shim, to do what a daemon did that died before it could say so. */
+  async withShim<T>(id: string, use: (shim: ShimConnection) => Promise<T>): Promise<T> {
+    const ended = new AbortController();
+    const shim = await ShimConnection.dial({ namespace: this.namespace, id }, this.task(id)!.shim!, ended.signal);
+    try {
+      return await use(shim);
+    } finally {
+      ended.abort();
+    }
   }
 
   task(id: string): TaskState | undefined {

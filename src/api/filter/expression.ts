@@ -98,7 +98,8 @@ class Translation {
   }
 
   #item(flags: Flags): string {
-    const character = this.#input[this.#at++]!;
+    const character = String.fromCodePoint(this.#input.codePointAt(this.#at)!);
+    this.#at += character.length;
     switch (character) {
       case "(":
         return this.#group(flags);

@@ -3,6 +3,7 @@
  * handler, then reply or status, and the end of its signal in any case. It knows no service.
  */
 import type { sendUnaryData } from "@grpc/grpc-js";
+import { setImmediate } from "node:timers/promises";
 import type { Call } from "../call.ts";
 import type { MethodDefinition } from "../service.ts";
 import { failureOf, isExpected } from "../status.ts";
@@ -91,8 +92,9 @@ async function answer(
 }
 
 /**
- * The client's messages. A handler that stops reading leaves the rest unread: the stream then pushes back. grpc-js reads 16 messages
- * ahead.
+ * The client's messages, up to its half-close. A handler that stops reading leaves the rest unread: the stream then pushes back.
+ * grpc-js reads 16 messages ahead.
+ * @throws ShiplogError Canceled or DeadlineExceeded when the client goes away
  */
 async function* requests(surface: Duplex, call: GrpcCall): AsyncGenerator<unknown, void, undefined> {
   try {
@@ -100,6 +102,9 @@ async function* requests(surface: Duplex, call: GrpcCall): AsyncGenerator<unknow
   } catch (error) {
     throw surface.cancelled ? call.gone() : error;
   }
+  // When the client resets the stream, its end is seen first and the cancellation some ticks later.
+  await setImmediate();
+  if (surface.cancelled) throw call.gone();
 }
 
 /** The status for what a handler threw; reports it when it is a fault of ours and the client did not cause it by going away. */

@@ -76,21 +76,20 @@ export class GrpcServer {
    * then closes every connection.
    */
   async close({ graceMs }: { readonly graceMs: number }): Promise<void> {
-    const closed = this.#listener.listening
-      ? new Promise<void>((resolve) => this.#listener.close(() => resolve()))
-      : undefined;
-    const drained = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    for (const call of this.#listening)
-      call.abort(new ShiplogError("Unavailable", "the daemon is stopping: unavailable"));
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
-    });
-    await Promise.race([drained, late]);
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    // Called back once every connection is closed; with an error when it never listened.
+    this.#listener.close(() => resolve());
+    // Each connection closes when its last call has ended. Its own callback comes too early: grpc-js takes a session that is about to
+    // close for a closed one.
+    this.#server.tryShutdown(() => {});
+    for (const call of this.#listening) call.abort(new ShiplogError("Unavailable", "the daemon is stopping: unavailable"));
+    const timer = setTimeout(() => {
+      this.#server.forceShutdown();
+      this.#connections.destroyAll();
+    }, graceMs);
+    await closed;
     clearTimeout(timer);
     this.#server.forceShutdown();
-    this.#connections.destroyAll();
-    await closed;
   }
 
   #begin(surface: Surface, streams: boolean, request: string): GrpcCall | undefined {

@@ -1,5 +1,6 @@
-import { resolve } from "node:path";
-import { type Command, type Context, ExitStatus, UsageError } from "../command.ts";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { type Command, type Context, ExitStatus, Refusal, UsageError } from "../command.ts";
 import { counted, printable } from "../render/mod.ts";
 
 /** What a verification found, from the daemon or from a root; numbers as they are shown. */
@@ -31,7 +32,7 @@ Reads the whole log and compares the tables with a fresh fold of it. Every probl
 
   async run(context, flags, operands) {
     if (operands.length > 0) throw new UsageError(`verify takes no operand, but got "${operands[0]}"`);
-    const report = flags.root === undefined ? await fromDaemon(context) : await fromRoot(String(flags.root));
+    const report = flags.root === undefined ? await fromDaemon(context) : await fromRoot(resolve(String(flags.root)));
     const { out, json } = context;
     if (json) {
       await out.lines(JSON.stringify(report));
@@ -61,9 +62,10 @@ async function fromDaemon({ log }: Context): Promise<Report> {
 }
 
 async function fromRoot(root: string): Promise<Report> {
+  if (!existsSync(join(root, "log"))) throw new Refusal(`${root} is no root: it has no log`);
   // The log and its tables are a large part of the daemon; no other command has to load them.
   const { verifyRoot } = await import("../../verify.ts");
-  return verifyRoot(resolve(root));
+  return verifyRoot(root);
 }
 
 function problemLine({ kind, message, file, offset, position }: Problem): string {

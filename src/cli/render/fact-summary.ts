@@ -5,17 +5,9 @@
 import { constants } from "node:os";
 import type { FactType } from "../../events/catalogue.ts";
 import { Fields, type Value } from "./fields.ts";
+import { allLabels, joined, labels, named, type Summary } from "./summary.ts";
 import { bytes, counted, printable, shortDigest } from "./text.ts";
 
-type Summary = (data: Fields) => string;
-
-const separator = " · ";
-
-const joined = (...parts: string[]) => parts.filter((part) => part !== "").join(separator);
-const named = (name: string, value: string) => (value === "" ? "" : `${name} ${value}`);
-
-const labels: Summary = (data) =>
-  data.under("labels").names().map((name) => `${name}=${data.under("labels").text(name)}`).join(", ");
 const message: Summary = (data) => data.text("message");
 const pid: Summary = (data) => `pid ${data.number("pid")}`;
 const execId: Summary = (data) => named("exec", data.text("execId"));
@@ -42,7 +34,7 @@ const fieldsChanged: Summary = (data) => `changed ${data.names().join(", ")}`;
 
 const summaries: Readonly<Record<FactType, Summary>> = {
   NamespaceCreated: (data) => joined(data.flag("implicit") ? "by the first write within it" : "", labels(data)),
-  NamespaceUpdated: labels,
+  NamespaceUpdated: allLabels,
   NamespaceDeleted: nothing,
   ContainerCreated: (data) => joined(named("image", data.text("image")), data.under("runtime").text("name"), labels(data)),
   ContainerUpdated: fieldsChanged,
@@ -50,7 +42,7 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   ImageCreated: (data) => joined(target(data), labels(data)),
   ImageUpdated: (data) => joined(target(data), fieldsChanged(data)),
   ImageDeleted: nothing,
-  LeaseCreated: labels,
+  LeaseCreated: allLabels,
   LeaseResourceAdded: resource,
   LeaseResourceRemoved: resource,
   LeaseDeleted: nothing,
@@ -59,14 +51,14 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   IngestCommitted: (data) => joined(shortDigest(data.text("digest")), bytes(data.number("size"))),
   IngestAborted: (data) => data.text("reason"),
   BlobCommitted: (data) => joined(bytes(data.number("size")), labels(data)),
-  BlobUpdated: labels,
+  BlobUpdated: allLabels,
   BlobDeleted: nothing,
   SnapshotPrepared: parent,
   SnapshotViewed: parent,
   SnapshotCommitted: (data) => `as ${shortDigest(data.text("name"))}`,
   SnapshotSealed: (data) =>
     joined(`from ${data.text("key")}`, bytes(data.number("size")), counted(data.number("inodes"), "inode"), labels(data)),
-  SnapshotUpdated: labels,
+  SnapshotUpdated: allLabels,
   SnapshotRemoved: nothing,
   TaskCreating: (data) => data.text("runtime"),
   TaskCreated: pid,

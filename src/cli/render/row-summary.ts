@@ -1,12 +1,8 @@
 /** What a row says, in a few words, one entry a table. Shares its vocabulary with the facts that made the row. */
 import type { Kind } from "../../machines/mod.ts";
 import { Fields, type Value } from "./fields.ts";
+import { joined, labels, type Summary } from "./summary.ts";
 import { bytes, counted, printable, shortDigest } from "./text.ts";
-
-type Summary = (row: Fields) => string;
-
-const joined = (...parts: string[]) => parts.filter((part) => part !== "").join(" · ");
-const labels: Summary = (row) => row.under("labels").names().map((name) => `${name}=${row.under("labels").text(name)}`).join(", ");
 
 const summaries: Readonly<Record<Kind, Summary>> = {
   namespace: labels,
