@@ -68,7 +68,10 @@ async function startShiplog(): Promise<ShiplogSubject> {
     restartPolicies: ["no"],
   });
   server.add(containers.ContainersDefinition, containersService({ ledger }));
-  server.add(events.EventsDefinition, eventsService({ ledger, clock: systemClock, follow: (range) => log.follow(range) }));
+  server.add(
+    events.EventsDefinition,
+    eventsService({ ledger, clock: systemClock, follow: (range) => log.follow(range) }),
+  );
   server.add(health.HealthDefinition, healthService());
   server.add(images.ImagesDefinition, imagesService({ ledger }));
   server.add(introspection.IntrospectionDefinition, introspectionService({ uuid: "u", pid: 1, plugins: known }));
@@ -105,10 +108,18 @@ async function startContainerd(): Promise<Subject> {
 }
 
 const spec = { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Spec", value: Buffer.from('{"b":1,"a":2}') };
-const runtime = { name: "io.containerd.runc.v2", options: { typeUrl: "unknown.Options", value: Buffer.from([0, 255]) } };
+const runtime = {
+  name: "io.containerd.runc.v2",
+  options: { typeUrl: "unknown.Options", value: Buffer.from([0, 255]) },
+};
 const digest = `sha256:${"a".repeat(64)}`;
 const otherDigest = `sha512:${"b".repeat(128)}`;
-const target = { mediaType: "application/vnd.oci.image.manifest.v1+json", digest, size: 5n, annotations: { note: "x" } };
+const target = {
+  mediaType: "application/vnd.oci.image.manifest.v1+json",
+  digest,
+  size: 5n,
+  annotations: { note: "x" },
+};
 const longLabel = { k: "v".repeat(4096) };
 const ns = { namespace: "default" };
 
@@ -121,7 +132,10 @@ async function refused(call: Promise<unknown>, code: string, message: string | R
   failed.catch(() => {});
   assert.equal(await codeOf(failed), code);
   // containerd leaves the class's text out in a few places; its clients add it again.
-  const text = (await messageOf(failed)).replace(/(: (invalid argument|not found|already exists|failed precondition|not implemented))+$/, "");
+  const text = (await messageOf(failed)).replace(
+    /(: (invalid argument|not found|already exists|failed precondition|not implemented))+$/,
+    "",
+  );
   if (typeof message === "string") assert.equal(text, message);
   else assert.match(text, message);
 }
@@ -135,21 +149,37 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
     after(() => subject.close());
 
     test("a container is kept byte for byte, and found by id and filters", async () => {
-      const container = { id: "c1", labels: { a: "1", gone: "" }, image: "i", runtime, spec, snapshotter: "overlayfs", snapshotKey: "k", extensions: { e: spec } };
+      const container = {
+        id: "c1",
+        labels: { a: "1", gone: "" },
+        image: "i",
+        runtime,
+        spec,
+        snapshotter: "overlayfs",
+        snapshotKey: "k",
+        extensions: { e: spec },
+      };
       const created = (await subject.containers.create({ container }, ns)).container!;
       const { container: got } = await subject.containers.get({ id: "c1" }, ns);
       assert.deepEqual(got, created);
       assert.deepEqual(got!.createdAt, got!.updatedAt);
-      assert.deepEqual([got!.labels, got!.spec, got!.runtime, got!.extensions], [{ a: "1" }, spec, runtime, { e: spec }]);
+      assert.deepEqual(
+        [got!.labels, got!.spec, got!.runtime, got!.extensions],
+        [{ a: "1" }, spec, runtime, { e: spec }],
+      );
       await subject.containers.create({ container: { ...container, id: "c0", labels: {} } }, ns);
-      const ids = async (...filters: string[]) => (await subject.containers.list({ filters }, ns)).containers.map(({ id }) => id);
+      const ids = async (...filters: string[]) =>
+        (await subject.containers.list({ filters }, ns)).containers.map(({ id }) => id);
       assert.deepEqual(await ids(), ["c0", "c1"]);
       assert.deepEqual(await ids("labels.a==1"), ["c1"]);
       assert.deepEqual(await ids("id~=0$", "image==nope"), ["c0"]);
       assert.deepEqual(await ids("runtime.name==io.containerd.runc.v2,image==i"), ["c0", "c1"]);
       assert.deepEqual(await ids("snapshotter"), []);
       const streamed = await Array.fromAsync(subject.containers.listStream({ filters: ["id==c1"] }, ns));
-      assert.deepEqual(streamed.map((message) => message.container), [got]);
+      assert.deepEqual(
+        streamed.map((message) => message.container),
+        [got],
+      );
       assert.deepEqual((await subject.containers.list({}, { namespace: "other" })).containers, []);
       await subject.containers.delete({ id: "c0" }, ns);
       await subject.containers.delete({ id: "c1" }, ns);
@@ -158,14 +188,34 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
     test("containers are refused for what they lack", async () => {
       const create = (container: object) => subject.containers.create({ container }, ns);
       const failed = "create container failed validation: ";
-      await refused(subject.containers.create({}, ns), "INVALID_ARGUMENT", `${failed}container.ID: identifier must not be empty`);
+      await refused(
+        subject.containers.create({}, ns),
+        "INVALID_ARGUMENT",
+        `${failed}container.ID: identifier must not be empty`,
+      );
       await refused(create({ id: "_x" }), "INVALID_ARGUMENT", /container\.ID: identifier "_x" must match/);
-      await refused(create({ id: "x", extensions: { "": spec } }), "INVALID_ARGUMENT", `${failed}container.Extension keys must not be zero-length`);
-      await refused(create({ id: "x", labels: longLabel }), "INVALID_ARGUMENT", /label key and value greater than maximum size \(4096 bytes\), key: k$/);
+      await refused(
+        create({ id: "x", extensions: { "": spec } }),
+        "INVALID_ARGUMENT",
+        `${failed}container.Extension keys must not be zero-length`,
+      );
+      await refused(
+        create({ id: "x", labels: longLabel }),
+        "INVALID_ARGUMENT",
+        /label key and value greater than maximum size \(4096 bytes\), key: k$/,
+      );
       await refused(create({ id: "x" }), "INVALID_ARGUMENT", `${failed}container.Runtime.Name must be set`);
       await refused(create({ id: "x", runtime }), "INVALID_ARGUMENT", `${failed}container.Spec must be set`);
-      await refused(create({ id: "x", runtime, spec, snapshotKey: "k" }), "INVALID_ARGUMENT", `${failed}container.Snapshotter must be set if container.SnapshotKey is set`);
-      await refused(subject.containers.create({ container: { id: "x", runtime, spec } }, {}), "FAILED_PRECONDITION", "namespace is required");
+      await refused(
+        create({ id: "x", runtime, spec, snapshotKey: "k" }),
+        "INVALID_ARGUMENT",
+        `${failed}container.Snapshotter must be set if container.SnapshotKey is set`,
+      );
+      await refused(
+        subject.containers.create({ container: { id: "x", runtime, spec } }, {}),
+        "FAILED_PRECONDITION",
+        "namespace is required",
+      );
       await refused(subject.containers.get({ id: "x" }, ns), "NOT_FOUND", 'container "x" in namespace "default"');
       await refused(subject.containers.list({ filters: ["a=b"] }, ns), "INVALID_ARGUMENT", /unsupported operator "="/);
       await create({ id: "x", runtime, spec });
@@ -175,7 +225,16 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
     });
 
     test("a container's update follows its mask, and only ever adds extensions", async () => {
-      const base = { id: "u", labels: { a: "1", b: "2" }, image: "i", runtime, spec, snapshotter: "overlayfs", snapshotKey: "k", extensions: { e: spec } };
+      const base = {
+        id: "u",
+        labels: { a: "1", b: "2" },
+        image: "i",
+        runtime,
+        spec,
+        snapshotter: "overlayfs",
+        snapshotKey: "k",
+        extensions: { e: spec },
+      };
       await subject.containers.create({ container: base }, ns);
       const update = async (container: object, ...updateMask: string[]) =>
         (await subject.containers.update({ container: { id: "u", ...container }, updateMask }, ns)).container!;
@@ -188,18 +247,34 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       const masked = await get();
       assert.deepEqual([masked.image, masked.snapshotKey, masked.spec], ["j", "l", spec]);
       assert.deepEqual(masked.extensions, { e: spec, f: runtime.options });
-      const whole = { labels: { only: "one" }, runtime, spec: { ...spec, value: Buffer.from("{}") }, snapshotter: "overlayfs" };
+      const whole = {
+        labels: { only: "one" },
+        runtime,
+        spec: { ...spec, value: Buffer.from("{}") },
+        snapshotter: "overlayfs",
+      };
       await update(whole);
       const replaced = await get();
-      assert.deepEqual([replaced.labels, replaced.image, replaced.snapshotKey, replaced.spec], [whole.labels, "", "", whole.spec]);
+      assert.deepEqual(
+        [replaced.labels, replaced.image, replaced.snapshotKey, replaced.spec],
+        [whole.labels, "", "", whole.spec],
+      );
       assert.deepEqual(replaced.extensions, { e: spec, f: runtime.options });
       assert.deepEqual(replaced.createdAt, masked.createdAt);
       assert.ok(replaced.updatedAt! > masked.updatedAt! || replaced.updatedAt!.nanos !== masked.updatedAt!.nanos);
 
       await refused(subject.containers.update({}, ns), "INVALID_ARGUMENT", "Container.ID required");
       await refused(update({}, "snapshot_key"), "INVALID_ARGUMENT", 'cannot update "snapshot_key" field on "u"');
-      await refused(update({ ...whole, snapshotter: "native" }), "INVALID_ARGUMENT", "container.Snapshotter field is immutable");
-      await refused(update({ ...whole, runtime: { name: "r" } }), "INVALID_ARGUMENT", "container.Runtime.Name field is immutable");
+      await refused(
+        update({ ...whole, snapshotter: "native" }),
+        "INVALID_ARGUMENT",
+        "container.Snapshotter field is immutable",
+      );
+      await refused(
+        update({ ...whole, runtime: { name: "r" } }),
+        "INVALID_ARGUMENT",
+        "container.Runtime.Name field is immutable",
+      );
       await refused(update({}, "spec"), "INVALID_ARGUMENT", "update failed validation: container.Spec must be set");
       await refused(update({ labels: longLabel }, "labels.k"), "INVALID_ARGUMENT", /4096 bytes/);
       await refused(subject.containers.update({ container: { id: "none" } }, ns), "NOT_FOUND", 'container "none"');
@@ -212,8 +287,12 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       const created = (await subject.images.create({ image }, ns)).image!;
       assert.deepEqual([created.name, created.target, created.labels], [image.name, target, { a: "1" }]);
       assert.deepEqual((await subject.images.get({ name: image.name }, ns)).image, created);
-      await subject.images.create({ image: { name: "any text at all", target: { ...target, digest: otherDigest } } }, ns);
-      const names = async (...filters: string[]) => (await subject.images.list({ filters }, ns)).images.map(({ name: found }) => found);
+      await subject.images.create(
+        { image: { name: "any text at all", target: { ...target, digest: otherDigest } } },
+        ns,
+      );
+      const names = async (...filters: string[]) =>
+        (await subject.images.list({ filters }, ns)).images.map(({ name: found }) => found);
       assert.deepEqual(await names(), ["any text at all", image.name]);
       assert.deepEqual(await names(`target.digest==${digest}`), [image.name]);
       assert.deepEqual(await names("target.mediatype~=manifest,labels.a"), [image.name]);
@@ -229,13 +308,41 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       const create = (image: object) => subject.images.create({ image }, ns);
       await refused(subject.images.create({}, ns), "INVALID_ARGUMENT", "Image.Name required");
       await refused(subject.images.update({}, ns), "INVALID_ARGUMENT", "Image.Name required");
-      await refused(create({ name: "n" }), "INVALID_ARGUMENT", 'Target.Digest "" invalid: invalid checksum digest format');
-      await refused(create({ name: "n", target: { ...target, digest: "sha256:ab" } }), "INVALID_ARGUMENT", 'Target.Digest "sha256:ab" invalid: invalid checksum digest length');
-      await refused(create({ name: "n", target: { ...target, digest: `md5:${"a".repeat(32)}` } }), "INVALID_ARGUMENT", /unsupported digest algorithm/);
-      await refused(create({ name: "n", target: { ...target, size: 0n } }), "INVALID_ARGUMENT", "Target.Size must be greater than zero");
-      await refused(create({ name: "n", target: { ...target, mediaType: "" } }), "INVALID_ARGUMENT", "Target.MediaType must be set");
-      await refused(create({ name: "n", target, labels: longLabel }), "INVALID_ARGUMENT", /^image\.Labels: label key and value/);
-      await refused(subject.images.create({ image: { name: "n", target } }, { namespace: "a b" }), "INVALID_ARGUMENT", /^namespace validation: identifier "a b"/);
+      await refused(
+        create({ name: "n" }),
+        "INVALID_ARGUMENT",
+        'Target.Digest "" invalid: invalid checksum digest format',
+      );
+      await refused(
+        create({ name: "n", target: { ...target, digest: "sha256:ab" } }),
+        "INVALID_ARGUMENT",
+        'Target.Digest "sha256:ab" invalid: invalid checksum digest length',
+      );
+      await refused(
+        create({ name: "n", target: { ...target, digest: `md5:${"a".repeat(32)}` } }),
+        "INVALID_ARGUMENT",
+        /unsupported digest algorithm/,
+      );
+      await refused(
+        create({ name: "n", target: { ...target, size: 0n } }),
+        "INVALID_ARGUMENT",
+        "Target.Size must be greater than zero",
+      );
+      await refused(
+        create({ name: "n", target: { ...target, mediaType: "" } }),
+        "INVALID_ARGUMENT",
+        "Target.MediaType must be set",
+      );
+      await refused(
+        create({ name: "n", target, labels: longLabel }),
+        "INVALID_ARGUMENT",
+        /^image\.Labels: label key and value/,
+      );
+      await refused(
+        subject.images.create({ image: { name: "n", target } }, { namespace: "a b" }),
+        "INVALID_ARGUMENT",
+        /^namespace validation: identifier "a b"/,
+      );
       await refused(subject.images.list({ filters: ["name=="] }, ns), "INVALID_ARGUMENT", /expected value or quoted/);
     });
 
@@ -244,14 +351,24 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       const update = async (image: object, ...updateMask: string[]) =>
         (await subject.images.update({ image: { name: "u", ...image }, updateMask }, ns)).image!;
       assert.deepEqual((await update({ labels: { c: "3" } }, "labels.c", "labels.a")).labels, { b: "2", c: "3" });
-      assert.deepEqual((await update({ target: { annotations: { more: "y" } } }, "annotations.more")).target, { ...target, annotations: { note: "x", more: "y" } });
-      assert.deepEqual((await update({ target: { annotations: {} } }, "annotations")).target, { ...target, annotations: {} });
+      assert.deepEqual((await update({ target: { annotations: { more: "y" } } }, "annotations.more")).target, {
+        ...target,
+        annotations: { note: "x", more: "y" },
+      });
+      assert.deepEqual((await update({ target: { annotations: {} } }, "annotations")).target, {
+        ...target,
+        annotations: {},
+      });
       const other = { ...target, digest: otherDigest, size: 9n };
       assert.deepEqual((await update({ target: other }, "target")).target, other);
       const whole = await update({ target });
       assert.deepEqual([whole.labels, whole.target], [{}, target]);
       await refused(update({ target }, "size"), "INVALID_ARGUMENT", 'cannot update "size" field on image "u"');
-      await refused(update({ target: { ...target, size: -1n } }, "target"), "INVALID_ARGUMENT", "Target.Size must be greater than zero");
+      await refused(
+        update({ target: { ...target, size: -1n } }, "target"),
+        "INVALID_ARGUMENT",
+        "Target.Size must be greater than zero",
+      );
       await refused(subject.images.update({ image: { name: "none", target } }, ns), "NOT_FOUND", 'image "none"');
       assert.deepEqual((await subject.images.get({ name: "u" }, ns)).image, whole);
       await subject.images.delete({ name: "u" }, ns);
@@ -263,13 +380,19 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       const labels = async (name: string) => (await subject.namespaces.get({ name }, {})).namespace?.labels;
       assert.deepEqual(await labels("n1"), { a: "1" });
       assert.deepEqual(await labels("unknown"), {});
-      await subject.namespaces.update({ namespace: { name: "n1", labels: { b: "2" } }, updateMask: ["labels.b", "labels.a"] }, header);
+      await subject.namespaces.update(
+        { namespace: { name: "n1", labels: { b: "2" } }, updateMask: ["labels.b", "labels.a"] },
+        header,
+      );
       assert.deepEqual(await labels("n1"), { b: "2" });
       await subject.namespaces.update({ namespace: { name: "n1", labels: { c: "3" } } }, header);
       assert.deepEqual(await labels("n1"), { c: "3" });
       await subject.namespaces.update({ namespace: { name: "n2", labels: { d: "4" } } }, header);
       const listed = (await subject.namespaces.list({}, {})).namespaces.filter(({ name }) => /^n\d$/.test(name));
-      assert.deepEqual(listed, [{ name: "n1", labels: { c: "3" } }, { name: "n2", labels: { d: "4" } }]);
+      assert.deepEqual(listed, [
+        { name: "n1", labels: { c: "3" } },
+        { name: "n2", labels: { d: "4" } },
+      ]);
       await subject.namespaces.delete({ name: "n1" }, {});
       await subject.namespaces.delete({ name: "n2" }, {});
       await refused(subject.namespaces.delete({ name: "n1" }, {}), "NOT_FOUND", 'namespace "n1"');
@@ -277,15 +400,35 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
 
     test("namespaces are refused for bad names, labels, masks, and for what they still hold", async () => {
       await refused(subject.namespaces.create({}, ns), "INVALID_ARGUMENT", "identifier must not be empty");
-      await refused(subject.namespaces.create({ namespace: { name: "_" } }, ns), "INVALID_ARGUMENT", /^identifier "_" must match/);
-      await refused(subject.namespaces.create({ namespace: { name: "n", labels: longLabel } }, ns), "INVALID_ARGUMENT", /^namespace\.Labels: label key/);
-      await refused(subject.namespaces.update({ namespace: { name: "n" }, updateMask: ["labels"] }, ns), "INVALID_ARGUMENT", /^cannot update "labels" field/);
+      await refused(
+        subject.namespaces.create({ namespace: { name: "_" } }, ns),
+        "INVALID_ARGUMENT",
+        /^identifier "_" must match/,
+      );
+      await refused(
+        subject.namespaces.create({ namespace: { name: "n", labels: longLabel } }, ns),
+        "INVALID_ARGUMENT",
+        /^namespace\.Labels: label key/,
+      );
+      await refused(
+        subject.namespaces.update({ namespace: { name: "n" }, updateMask: ["labels"] }, ns),
+        "INVALID_ARGUMENT",
+        /^cannot update "labels" field/,
+      );
       await subject.namespaces.create({ namespace: { name: "full" } }, ns);
-      await refused(subject.namespaces.create({ namespace: { name: "full" } }, ns), "ALREADY_EXISTS", 'namespace "full"');
+      await refused(
+        subject.namespaces.create({ namespace: { name: "full" } }, ns),
+        "ALREADY_EXISTS",
+        'namespace "full"',
+      );
       await subject.images.create({ image: { name: "i", target } }, { namespace: "full" });
       await subject.containers.create({ container: { id: "c", runtime, spec } }, { namespace: "full" });
       await subject.leases.create({ id: "l" }, { namespace: "full" });
-      await refused(subject.namespaces.delete({ name: "full" }, ns), "FAILED_PRECONDITION", 'namespace "full" must be empty, but it still has images, containers');
+      await refused(
+        subject.namespaces.delete({ name: "full" }, ns),
+        "FAILED_PRECONDITION",
+        'namespace "full" must be empty, but it still has images, containers',
+      );
       await subject.images.delete({ name: "i" }, { namespace: "full" });
       await subject.containers.delete({ id: "c" }, { namespace: "full" });
       await subject.namespaces.delete({ name: "full" }, ns);
@@ -297,7 +440,8 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       const madeUp = (await subject.leases.create({}, ns)).lease!.id;
       assert.match(madeUp, /^\d{1,9}-[A-Za-z0-9_-]{4}$/);
       assert.deepEqual((await subject.leases.list({ filters: ["labels.a==1", "id==none"] }, ns)).leases, [lease]);
-      const add = (resource: object | undefined, id = "l") => subject.leases.addResource(resource === undefined ? { id } : { id, resource }, ns);
+      const add = (resource: object | undefined, id = "l") =>
+        subject.leases.addResource(resource === undefined ? { id } : { id, resource }, ns);
       const held = [
         { type: "content", id: digest },
         { type: "content", id: otherDigest },
@@ -307,15 +451,26 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       ];
       for (const resource of held.toReversed()) await add(resource);
       await add(held[0]);
-      assert.deepEqual((await subject.leases.listResources({ id: "l" }, ns)).resources.map(({ type, id }) => ({ type, id })), held);
+      assert.deepEqual(
+        (await subject.leases.listResources({ id: "l" }, ns)).resources.map(({ type, id }) => ({ type, id })),
+        held,
+      );
       await subject.leases.deleteResource({ id: "l", resource: held[2] }, ns);
       await subject.leases.deleteResource({ id: "l", resource: held[2] }, ns);
       assert.equal((await subject.leases.listResources({ id: "l" }, ns)).resources.length, 4);
 
       await refused(subject.leases.create({ id: "l" }, ns), "ALREADY_EXISTS", 'lease "l"');
-      await refused(add({ type: "content", id: "x" }), "INVALID_ARGUMENT", "invalid content resource id x: invalid checksum digest format");
+      await refused(
+        add({ type: "content", id: "x" }),
+        "INVALID_ARGUMENT",
+        "invalid content resource id x: invalid checksum digest format",
+      );
       await refused(add({ type: "content/x", id: digest }), "INVALID_ARGUMENT", "invalid resource type content/x");
-      await refused(add({ type: "snapshots", id: "k" }), "INVALID_ARGUMENT", "invalid snapshot resource type snapshots");
+      await refused(
+        add({ type: "snapshots", id: "k" }),
+        "INVALID_ARGUMENT",
+        "invalid snapshot resource type snapshots",
+      );
       await refused(add({ type: "foo", id: "k" }), "UNIMPLEMENTED", "resource type foo not supported yet");
       await refused(add(undefined), "UNIMPLEMENTED", "resource type  not supported yet");
       await refused(add({ type: "foo", id: "k" }, "none"), "NOT_FOUND", 'lease "none"');
@@ -327,31 +482,55 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
     });
 
     test("what may be published is checked", async () => {
-      const publish = (topic: string, headers: object = ns) => subject.events.publish({ topic, event: { typeUrl: "t" } }, headers);
+      const publish = (topic: string, headers: object = ns) =>
+        subject.events.publish({ topic, event: { typeUrl: "t" } }, headers);
       await refused(publish(""), "INVALID_ARGUMENT", 'envelope topic "": must not be empty');
       await refused(publish("x"), "INVALID_ARGUMENT", `envelope topic "x": must start with '/'`);
       await refused(publish("/"), "INVALID_ARGUMENT", 'envelope topic "/": must have at least one component');
-      await refused(publish("/a//b"), "INVALID_ARGUMENT", 'envelope topic "/a//b": failed validation on component "": identifier must not be empty');
+      await refused(
+        publish("/a//b"),
+        "INVALID_ARGUMENT",
+        'envelope topic "/a//b": failed validation on component "": identifier must not be empty',
+      );
       await refused(publish("/a", {}), "FAILED_PRECONDITION", "failed publishing event: namespace is required");
-      const forward = (envelope: object) => subject.events.forward({ envelope: { event: { typeUrl: "t" }, ...envelope } }, {});
+      const forward = (envelope: object) =>
+        subject.events.forward({ envelope: { event: { typeUrl: "t" }, ...envelope } }, {});
       const timestamp = { seconds: 5n, nanos: 6 };
-      await refused(forward({ namespace: "", topic: "/a", timestamp }), "INVALID_ARGUMENT", "event envelope has invalid namespace: identifier must not be empty");
-      await refused(forward({ namespace: "a", topic: "a", timestamp }), "INVALID_ARGUMENT", `envelope topic "a": must start with '/'`);
-      await refused(forward({ namespace: "a", topic: "/a" }), "INVALID_ARGUMENT", "timestamp must be set on forwarded event");
+      await refused(
+        forward({ namespace: "", topic: "/a", timestamp }),
+        "INVALID_ARGUMENT",
+        "event envelope has invalid namespace: identifier must not be empty",
+      );
+      await refused(
+        forward({ namespace: "a", topic: "a", timestamp }),
+        "INVALID_ARGUMENT",
+        `envelope topic "a": must start with '/'`,
+      );
+      await refused(
+        forward({ namespace: "a", topic: "/a" }),
+        "INVALID_ARGUMENT",
+        "timestamp must be set on forwarded event",
+      );
     });
 
     test("a subscription sees what its filters want, of every namespace", async () => {
       const gone = new AbortController();
       const all = subject.events.subscribe({}, { signal: gone.signal })[Symbol.asyncIterator]();
       const some = subject.events
-        .subscribe({ filters: ["namespace==sub2,topic~=|^/images/|", "event.id==c9", 'topic=="/last"'] }, { signal: gone.signal })
+        .subscribe(
+          { filters: ["namespace==sub2,topic~=|^/images/|", "event.id==c9", 'topic=="/last"'] },
+          { signal: gone.signal },
+        )
         [Symbol.asyncIterator]();
       const firstOf = async (stream: AsyncIterator<events.Envelope>) => {
         const first = stream.next();
         // containerd does not say when a subscription has begun.
         for (let ready = false; !ready; ) {
           await subject.events.publish({ topic: "/last", event: { typeUrl: "probe" } }, { namespace: "sub1" });
-          ready = await Promise.race([first.then(() => true), new Promise<false>((resolve) => setTimeout(resolve, 20, false))]);
+          ready = await Promise.race([
+            first.then(() => true),
+            new Promise<false>((resolve) => setTimeout(resolve, 20, false)),
+          ]);
         }
       };
       await firstOf(all);
@@ -360,7 +539,10 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       await subject.images.create({ image: { name: "two", target } }, { namespace: "sub2" });
       await subject.containers.create({ container: { id: "c8", runtime, spec } }, { namespace: "sub2" });
       await subject.containers.create({ container: { id: "c9", image: "i", runtime, spec } }, { namespace: "sub1" });
-      await subject.containers.update({ container: { id: "c9", labels: { x: "y" } }, updateMask: ["labels"] }, { namespace: "sub1" });
+      await subject.containers.update(
+        { container: { id: "c9", labels: { x: "y" } }, updateMask: ["labels"] },
+        { namespace: "sub1" },
+      );
       await subject.images.delete({ name: "two" }, { namespace: "sub2" });
       const own = { typeUrl: "example.Own", value: Buffer.from([1, 2]) };
       const timestamp = { seconds: 7n, nanos: 8 };
@@ -376,23 +558,36 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
         }
       };
       const seen = await until(all);
-      assert.deepEqual(seen.map(({ namespace, topic }) => `${namespace} ${topic}`), [
-        "sub1 /images/create",
-        "sub2 /images/create",
-        "sub2 /containers/create",
-        "sub1 /containers/create",
-        "sub1 /containers/update",
-        "sub2 /images/delete",
-        "sub3 /last",
-      ]);
+      assert.deepEqual(
+        seen.map(({ namespace, topic }) => `${namespace} ${topic}`),
+        [
+          "sub1 /images/create",
+          "sub2 /images/create",
+          "sub2 /containers/create",
+          "sub1 /containers/create",
+          "sub1 /containers/update",
+          "sub2 /images/delete",
+          "sub3 /last",
+        ],
+      );
       assert.deepEqual(seen.at(-1), { namespace: "sub3", topic: "/last", event: own, timestamp });
       assert.deepEqual(
         (await until(some)).map(({ namespace, topic }) => `${namespace} ${topic}`),
-        ["sub2 /images/create", "sub1 /containers/create", "sub1 /containers/update", "sub2 /images/delete", "sub3 /last"],
+        [
+          "sub2 /images/create",
+          "sub1 /containers/create",
+          "sub1 /containers/update",
+          "sub2 /images/delete",
+          "sub3 /last",
+        ],
       );
       gone.abort();
       for (const stream of [all, some]) await assert.rejects(stream.next());
-      for (const [namespace, id] of [["sub2", "c8"], ["sub1", "c9"]] as const) await subject.containers.delete({ id }, { namespace });
+      for (const [namespace, id] of [
+        ["sub2", "c8"],
+        ["sub1", "c9"],
+      ] as const)
+        await subject.containers.delete({ id }, { namespace });
       await subject.images.delete({ name: "one" }, { namespace: "sub1" });
     });
 
@@ -411,10 +606,20 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
         "io.containerd.gc.v1 scheduler",
         "io.containerd.internal.v1 opt",
         "io.containerd.internal.v1 restart",
-        ...["introspection", "containers", "content", "diff", "images", "leases", "namespaces", "snapshots", "tasks"].map(
-          (service) => `io.containerd.service.v1 ${service}-service`,
+        ...[
+          "introspection",
+          "containers",
+          "content",
+          "diff",
+          "images",
+          "leases",
+          "namespaces",
+          "snapshots",
+          "tasks",
+        ].map((service) => `io.containerd.service.v1 ${service}-service`),
+        ...["healthcheck", "events", "version", "tasks", "introspection"].map(
+          (service) => `io.containerd.grpc.v1 ${service}`,
         ),
-        ...["healthcheck", "events", "version", "tasks", "introspection"].map((service) => `io.containerd.grpc.v1 ${service}`),
       ]) {
         assert.ok(listed.includes(wanted), wanted);
       }
@@ -423,8 +628,16 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       assert.deepEqual(more, []);
       assert.equal(overlayfs?.platforms[0]?.os, "linux");
       assert.ok(overlayfs?.exports["root"]?.endsWith("overlayfs"));
-      assert.ok((await byFilter("type==io.containerd.runtime.v1", "type==io.containerd.runtime.v2")).some(({ platforms }) => platforms.length > 0));
-      await refused(subject.introspection.plugins({ filters: ["a=b"] }, {}), "INVALID_ARGUMENT", /unsupported operator/);
+      assert.ok(
+        (await byFilter("type==io.containerd.runtime.v1", "type==io.containerd.runtime.v2")).some(
+          ({ platforms }) => platforms.length > 0,
+        ),
+      );
+      await refused(
+        subject.introspection.plugins({ filters: ["a=b"] }, {}),
+        "INVALID_ARGUMENT",
+        /unsupported operator/,
+      );
       assert.notEqual((await subject.introspection.server({}, {})).uuid, "");
     });
   });
@@ -450,7 +663,11 @@ describe("shiplog's own rules for metadata", () => {
       () => subject.containers.delete({ id: "x" }, headers),
       () => subject.images.create({ image: { name: "n" } }, headers),
       () => subject.images.update({ image: { name: "n", target } }, headers),
-      () => subject.images.create({ image: { name: "n", target, labels: { "containerd.io/gc.expire": "x" } } }, { ...headers, lease: "none" }),
+      () =>
+        subject.images.create(
+          { image: { name: "n", target, labels: { "containerd.io/gc.expire": "x" } } },
+          { ...headers, lease: "none" },
+        ),
       () => subject.images.delete({ name: "n" }, headers),
       () => subject.leases.addResource({ id: "l", resource: { type: "content", id: "x" } }, headers),
       () => subject.leases.delete({ id: "l" }, headers),
@@ -475,7 +692,10 @@ describe("shiplog's own rules for metadata", () => {
     await subject.namespaces.list({}, headers);
     await subject.events.publish({ topic: "/t", event: { typeUrl: "t" } }, headers);
     assert.equal(positions.length, 6);
-    assert.deepEqual(positions, positions.toSorted((a, b) => a - b));
+    assert.deepEqual(
+      positions,
+      positions.toSorted((a, b) => a - b),
+    );
     assert.ok(positions.every((position) => position <= log.durableNext));
     assert.equal(positions.at(-1), log.durableNext);
   });
@@ -484,7 +704,10 @@ describe("shiplog's own rules for metadata", () => {
     await subject.images.create({ image: { name: "attributed", target } }, { namespace: "p" });
     const { log } = subject.opened;
     const last = await log.get(log.next - 1);
-    assert.deepEqual([last.type, last.principal], ["ImageCreated", { uid: process.getuid!(), gid: process.getgid!(), pid: process.pid }]);
+    assert.deepEqual(
+      [last.type, last.principal],
+      ["ImageCreated", { uid: process.getuid!(), gid: process.getgid!(), pid: process.pid }],
+    );
     assert.match(last.request, /^[0-9a-f]{20}$/);
   });
 
@@ -492,10 +715,16 @@ describe("shiplog's own rules for metadata", () => {
     const headers = { namespace: "leased", lease: "l" };
     await subject.leases.create({ id: "l" }, { namespace: "leased" });
     await subject.images.create({ image: { name: "stays", target } }, headers);
-    await subject.images.create({ image: { name: "expires", target, labels: { "containerd.io/gc.expire": "2040-01-01T00:00:00Z" } } }, headers);
+    await subject.images.create(
+      { image: { name: "expires", target, labels: { "containerd.io/gc.expire": "2040-01-01T00:00:00Z" } } },
+      headers,
+    );
     const held = async () => (await subject.leases.listResources({ id: "l" }, { namespace: "leased" })).resources;
     assert.deepEqual(await held(), [{ type: "images", id: "expires" }]);
-    await subject.images.update({ image: { name: "stays", labels: { "containerd.io/gc.expire": "x" } }, updateMask: ["labels"] }, headers);
+    await subject.images.update(
+      { image: { name: "stays", labels: { "containerd.io/gc.expire": "x" } }, updateMask: ["labels"] },
+      headers,
+    );
     assert.equal((await held()).length, 2);
     await subject.images.delete({ name: "expires" }, headers);
     assert.deepEqual(await held(), [{ type: "images", id: "stays" }]);
@@ -503,7 +732,11 @@ describe("shiplog's own rules for metadata", () => {
 
   test("an image is deleted only while it has the target that is named", async () => {
     await subject.images.create({ image: { name: "pinned", target } }, ns);
-    await refused(subject.images.delete({ name: "pinned", target: { ...target, digest: otherDigest } }, ns), "NOT_FOUND", `image "pinned" has target ${digest}, not ${otherDigest}`);
+    await refused(
+      subject.images.delete({ name: "pinned", target: { ...target, digest: otherDigest } }, ns),
+      "NOT_FOUND",
+      `image "pinned" has target ${digest}, not ${otherDigest}`,
+    );
     await subject.images.delete({ name: "pinned", target, sync: true }, ns);
   });
 
@@ -512,7 +745,9 @@ describe("shiplog's own rules for metadata", () => {
     const from = log.next;
     const gone = new AbortController();
     const headers = Promise.withResolvers<string | undefined>();
-    const stream = subject.events.subscribe({}, { signal: gone.signal, position: headers.resolve })[Symbol.asyncIterator]();
+    const stream = subject.events
+      .subscribe({}, { signal: gone.signal, position: headers.resolve })
+      [Symbol.asyncIterator]();
     assert.equal(await headers.promise, String(from));
     await subject.leases.create({ id: "l" }, { namespace: "implicit" });
     await subject.namespaces.create({ namespace: { name: "explicit" } }, {});
@@ -522,14 +757,20 @@ describe("shiplog's own rules for metadata", () => {
   });
 
   test("a subscription with a filter that is none ends with InvalidArgument", async () => {
-    await refused(Array.fromAsync(subject.events.subscribe({ filters: ["a=b"] }, {})), "INVALID_ARGUMENT", /^subscription error: failed parsing subscription filters: filters: parse error/);
+    await refused(
+      Array.fromAsync(subject.events.subscribe({ filters: ["a=b"] }, {})),
+      "INVALID_ARGUMENT",
+      /^subscription error: failed parsing subscription filters: filters: parse error/,
+    );
   });
 
   test("a published payload that is not what its type says has no fields", async () => {
     const gone = new AbortController();
     const headers = Promise.withResolvers<string | undefined>();
     const filters = ['event.container_id!=x,topic=="/odd"'];
-    const stream = subject.events.subscribe({ filters }, { signal: gone.signal, position: headers.resolve })[Symbol.asyncIterator]();
+    const stream = subject.events
+      .subscribe({ filters }, { signal: gone.signal, position: headers.resolve })
+      [Symbol.asyncIterator]();
     await headers.promise;
     const event = { typeUrl: "containerd.events.TaskStart", value: Buffer.from("ffffff", "hex") };
     await subject.events.publish({ topic: "/odd", event }, ns);

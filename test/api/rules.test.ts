@@ -11,8 +11,23 @@ import { temporaryDirectory } from "../harness/temporary.ts";
 
 test("identifiers are taken and refused as containerd does", () => {
   for (const text of ["a", "A-b_c.d", "0", "a".repeat(IDENTIFIER_LENGTH_MAX)]) assert.equal(identifier(text), text);
-  for (const text of ["", "_a", "a.", "a--b", "a..b", "a/b", "a b", "é", "a\n", "a".repeat(IDENTIFIER_LENGTH_MAX + 1)]) {
-    assert.throws(() => identifier(text, "thing"), { class: "InvalidArgument", message: /^thing: identifier / }, JSON.stringify(text));
+  for (const text of [
+    "",
+    "_a",
+    "a.",
+    "a--b",
+    "a..b",
+    "a/b",
+    "a b",
+    "é",
+    "a\n",
+    "a".repeat(IDENTIFIER_LENGTH_MAX + 1),
+  ]) {
+    assert.throws(
+      () => identifier(text, "thing"),
+      { class: "InvalidArgument", message: /^thing: identifier / },
+      JSON.stringify(text),
+    );
   }
 });
 
@@ -47,7 +62,11 @@ test("a masked map is replaced as a whole or by entry, in the order of the paths
   const current = { a: "1", b: "2" };
   assert.equal(maskedLabels(["size"], "labels", current, { a: "9" }), undefined);
   assert.deepEqual(maskedLabels(["labels"], "labels", current, { c: "3" }), { c: "3" });
-  assert.deepEqual(maskedLabels(["labels.x.y/z"], "labels", current, { "x.y/z": "3", b: "9" }), { a: "1", b: "2", "x.y/z": "3" });
+  assert.deepEqual(maskedLabels(["labels.x.y/z"], "labels", current, { "x.y/z": "3", b: "9" }), {
+    a: "1",
+    b: "2",
+    "x.y/z": "3",
+  });
   assert.deepEqual(maskedLabels(["labels.a", "labels.c"], "labels", current, {}), { b: "2" });
   assert.deepEqual(maskedLabels(["labels.a"], "labels", current, { a: "" }), { b: "2" });
   assert.deepEqual(maskedLabels(["labels.a", "labels"], "labels", current, { c: "3" }), { c: "3" });
@@ -57,9 +76,15 @@ test("a masked map is replaced as a whole or by entry, in the order of the paths
 
 test("every error class has a status, and the text that containerd's clients strip ends its message once", () => {
   const codes = Object.values(ErrorClass).map((errorClass) => failureOf(new ShiplogError(errorClass, "m")).code);
-  assert.deepEqual(codes.toSorted((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+  assert.deepEqual(
+    codes.toSorted((a, b) => a - b),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+  );
   assert.deepEqual(failureOf(new ShiplogError("NotFound", "image x")), { code: 5, message: "image x: not found" });
-  assert.deepEqual(failureOf(new ShiplogError("NotFound", "image x: not found")), { code: 5, message: "image x: not found" });
+  assert.deepEqual(failureOf(new ShiplogError("NotFound", "image x: not found")), {
+    code: 5,
+    message: "image x: not found",
+  });
   assert.deepEqual(failureOf(new ShiplogError("Unavailable", "unavailable")), { code: 14, message: "unavailable" });
   assert.deepEqual(failureOf(new ShiplogError("Unknown", "cannot delete a running process")), {
     code: 2,
@@ -73,11 +98,16 @@ test("every error class has a status, and the text that containerd's clients str
 
 test("a lease header attaches to a known lease of the namespace only", async (t) => {
   const open = await openLedgerIn(await temporaryDirectory(t));
-  await open.ledger.transact(testOrigin("ns"), () => [{ kind: "lease", key: "l", command: { type: "CreateLease", id: "l", labels: {} } }]);
+  await open.ledger.transact(testOrigin("ns"), () => [
+    { kind: "lease", key: "l", command: { type: "CreateLease", id: "l", labels: {} } },
+  ]);
   const { view } = open.ledger;
   const resource = { type: "content", id: "d" };
   assert.deepEqual(leaseSteps(view, "ns", undefined, resource), []);
-  assert.throws(() => leaseSteps(view, "ns", "m", resource), { class: "NotFound", message: "lease does not exist: not found" });
+  assert.throws(() => leaseSteps(view, "ns", "m", resource), {
+    class: "NotFound",
+    message: "lease does not exist: not found",
+  });
   assert.throws(() => leaseSteps(view, "other", "l", resource), { class: "NotFound" });
   await open.ledger.transact(testOrigin("ns"), (plan) => leaseSteps(plan, "ns", "l", resource));
   assert.deepEqual(view.leases.get("ns", "l")?.resources, [resource]);

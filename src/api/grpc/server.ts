@@ -82,7 +82,8 @@ export class GrpcServer {
     // Each connection closes when its last call has ended. Its own callback comes too early: grpc-js takes a session that is about to
     // close for a closed one.
     this.#server.tryShutdown(() => {});
-    for (const call of this.#listening) call.abort(new ShiplogError("Unavailable", "the daemon is stopping: unavailable"));
+    for (const call of this.#listening)
+      call.abort(new ShiplogError("Unavailable", "the daemon is stopping: unavailable"));
     const timer = setTimeout(() => {
       this.#server.forceShutdown();
       this.#connections.destroyAll();

@@ -44,7 +44,10 @@ const examples: readonly [filters: readonly string[], expected: readonly string[
   [["name==bar"], ["bar", "barred"]],
   [["name!=bar"], all.filter((name) => !name.startsWith("bar"))],
   [["name==bar,labels.bar"], ["barred"]],
-  [["name==bar", "name==baz"], ["bar", "barred", "sentence"]],
+  [
+    ["name==bar", "name==baz"],
+    ["bar", "barred", "sentence"],
+  ],
   [['other=="too complex, yo"'], ["sentence"]],
   [["other~=[abc]+,name!=foo"], ["sentence", "letters"]],
   [["other~=/[abc]{1,2}/,name!=foo"], ["sentence", "letters"]],
@@ -95,10 +98,15 @@ test("what is no filter is refused in containerd's words", () => {
     "name==/foo/": "[name== >|/|< foo/]: invalid quote encountered",
   };
   for (const [filter, text] of Object.entries(refused)) {
-    assert.throws(() => parseFilter([filter]), { class: "InvalidArgument", message: `filters: parse error: ${text}` }, filter);
+    assert.throws(
+      () => parseFilter([filter]),
+      { class: "InvalidArgument", message: `filters: parse error: ${text}` },
+      filter,
+    );
   }
   assert.throws(() => parseFilter(["name==a", "="]), { class: "InvalidArgument" });
-  for (const filter of ["a\0", "a==\ufffd", " "]) assert.throws(() => parseFilter([filter]), { class: "InvalidArgument" });
+  for (const filter of ["a\0", "a==\ufffd", " "])
+    assert.throws(() => parseFilter([filter]), { class: "InvalidArgument" });
 });
 
 /** RE2 pattern, what it finds itself in, and what it does not. */
@@ -138,7 +146,11 @@ test("regular expressions match as RE2's do", () => {
   for (const [pattern, found, missed] of expressions) {
     const quotedPattern = `name~="${pattern.replaceAll("\\", "\\\\")}"`;
     const wanted = parseFilter([quotedPattern]);
-    for (const text of found) assert.ok(wanted(() => text), `${pattern} in ${JSON.stringify(text)}`);
+    for (const text of found)
+      assert.ok(
+        wanted(() => text),
+        `${pattern} in ${JSON.stringify(text)}`,
+      );
     for (const text of missed) assert.ok(!wanted(() => text), `${pattern} not in ${JSON.stringify(text)}`);
   }
 });
@@ -169,7 +181,29 @@ test("any text in double quotes is found again as a value and as a label's key",
 });
 
 test("no text makes the parser or a match throw anything but InvalidArgument", () => {
-  const pieces = fc.constantFrom("a", ".", ",", "==", "~=", "!=", '"', "/", "|", "\\", "x41", "[", "]", "(", ")", "?", "*", "{", "1}", " ", "é");
+  const pieces = fc.constantFrom(
+    "a",
+    ".",
+    ",",
+    "==",
+    "~=",
+    "!=",
+    '"',
+    "/",
+    "|",
+    "\\",
+    "x41",
+    "[",
+    "]",
+    "(",
+    ")",
+    "?",
+    "*",
+    "{",
+    "1}",
+    " ",
+    "é",
+  );
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 12 }), (parts) => {
       try {
