@@ -116,8 +116,14 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   grpc.add(wire.snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
   grpc.add(wire.diff.DiffDefinition, diffService({ ledger, store, apply: { workers, temporary } }));
   grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger }));
-  grpc.add(wire.events.EventsDefinition, eventsService({ ledger, clock: systemClock, follow: (range) => log.follow(range) }));
-  const verify = () => verifyWith(root, log.durableNext, () => tables.check());
+  grpc.add(wire.events.EventsDefinition, eventsService({
+    ledger,
+    clock: systemClock,
+    follow: (range) => log.follow(range),
+    rowAfter: (fact) => tables.rowAfter(fact),
+  }));
+  // A damaged log takes no appends, and what is behind the damage is to be looked at too.
+  const verify = () => verifyWith(root, log.damage === undefined ? log.durableNext : undefined, () => tables.check());
   grpc.add(wire.log.LogDefinition, logService({ log, tables, verify }));
 
   const ttrpc = new TtrpcServer({ peerOf, sameUserOnly: true });

@@ -1,5 +1,5 @@
 /**
- * containerd's rules for event envelopes, for gRPC and ttrpc alike: what may be published, and under which field names filters look
+ * containerd's rules for event envelopes: what may be published, and under which field names filters look
  * into one. Sources: events/exchange/exchange.go, events/events.go, and the generated field paths of api/events.
  */
 import { ShiplogError } from "../error.ts";

@@ -4,8 +4,8 @@
  */
 import { ShiplogError } from "../error.ts";
 import type { Fact, Position } from "../events/fact.ts";
-import { type Background, envelopeOf } from "../events/topics.ts";
-import type { Ledger, Origin, View } from "../ledger.ts";
+import { envelopeOf, needsRow } from "../events/topics.ts";
+import type { Ledger, Origin } from "../ledger.ts";
 import type { PublicationCommand } from "../machines/mod.ts";
 import type { Clock } from "../platform/mod.ts";
 import type { events as wire } from "../wire/mod.ts";
@@ -20,11 +20,16 @@ export interface EventsDependencies {
   readonly clock: Clock;
   /** Durable facts in order from a position on, and then as they come; ends when the signal is aborted. */
   readonly follow: (range: { readonly from: Position; readonly signal: AbortSignal }) => AsyncIterable<readonly Fact[]>;
+  /** The row that a durable fact led to, as it was just after it. */
+  readonly rowAfter: (fact: Fact) => Promise<unknown>;
 }
 
-export function eventsService({ ledger, clock, follow }: EventsDependencies): Service<typeof wire.EventsDefinition> {
-  const background = backgroundOf(ledger.view);
-
+export function eventsService({
+  ledger,
+  clock,
+  follow,
+  rowAfter,
+}: EventsDependencies): Service<typeof wire.EventsDefinition> {
   async function publish(origin: Origin, call: Call, command: PublicationCommand): Promise<Record<string, never>> {
     const outcome = await ledger.transact(origin, () => [{ kind: "event", key: command.topic, command }]);
     call.position = outcome.next;
@@ -51,7 +56,7 @@ export function eventsService({ ledger, clock, follow }: EventsDependencies): Se
       call.position = from;
       for await (const facts of follow({ from, signal: call.signal })) {
         for (const fact of facts) {
-          const envelope = envelopeOf(fact, background);
+          const envelope = envelopeOf(fact, needsRow(fact.type) ? await rowAfter(fact) : undefined);
           if (envelope !== undefined && wanted(envelopeAdaptor(envelope))) yield envelopeMessage(envelope);
         }
       }
@@ -83,13 +88,4 @@ function subscriptionFilter(filters: readonly string[]): Filter {
 function prefixed(doing: string, error: unknown): unknown {
   if (!(error instanceof ShiplogError)) return error;
   return new ShiplogError(error.class, `${doing}: ${error.message}`, { reason: error.reason, cause: error });
-}
-
-/** The tables as the payloads of envelopes see them. */
-function backgroundOf(view: View): Background {
-  return {
-    task: (namespace, id) => view.tasks.get(namespace, id),
-    container: (namespace, id) => view.containers.get(namespace, id),
-    image: (namespace, name) => view.images.get(namespace, name),
-  };
 }

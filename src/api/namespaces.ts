@@ -49,7 +49,7 @@ export function namespacesService({ ledger }: { readonly ledger: Ledger }): Serv
       const paths = masked ? maskPaths(updateMask, maskable, `namespace ${JSON.stringify(name)}`) : ["labels"];
       const outcome = await ledger.transact(originIn(name, call), (view) => {
         const labels = maskedLabels(paths, "labels", view.namespaces.get(name, name)?.labels ?? {}, requested)!;
-        return [{ kind: "namespace", key: name, command: { type: "UpdateNamespace", name, labels } }];
+        return [{ kind: "namespace", key: name, command: { type: "UpdateNamespace", name, labels, requested } }];
       });
       call.position = outcome.next;
       return { namespace: undefined };

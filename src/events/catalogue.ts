@@ -56,7 +56,8 @@ export interface Exit {
 export interface Facts {
   /** Streams `namespace/<name>`, recorded in that namespace. `implicit`: made by the first write, not by a client's wish. */
   NamespaceCreated: { readonly labels: Labels; readonly implicit: boolean };
-  NamespaceUpdated: { readonly labels: Labels };
+  /** `labels` is the whole resulting map, `requested` what the client sent, which is what subscribers are told. */
+  NamespaceUpdated: { readonly labels: Labels; readonly requested: Labels };
   NamespaceDeleted: Record<string, never>;
 
   /** Streams `container/<id>`: a container is a record; what runs is its task. */
@@ -70,7 +71,7 @@ export interface Facts {
     readonly extensions: Readonly<Record<string, AnyValue>>;
     readonly sandbox: string;
   };
-  /** Only the fields that changed, each with its whole new value. */
+  /** Only the fields that changed, each with its whole new value; none when the client wrote what was there. */
   ContainerUpdated: {
     readonly labels?: Labels;
     readonly image?: string;
@@ -82,6 +83,7 @@ export interface Facts {
 
   /** Streams `image/<name>`. */
   ImageCreated: { readonly target: Descriptor; readonly labels: Labels };
+  /** As ContainerUpdated. */
   ImageUpdated: { readonly target?: Descriptor; readonly labels?: Labels };
   ImageDeleted: Record<string, never>;
 

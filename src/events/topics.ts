@@ -1,6 +1,7 @@
 /**
  * Facts as containerd's events: the one table from a fact's type to the topic and the payload that clients know. Owns those names and
- * the fields of the payloads. It keeps nothing and reads nothing but the fact and, for a few payloads, the background it is given.
+ * the fields of the payloads. It keeps nothing, and looks at nothing but the fact and, for a few payloads, the
+ * entity's row just after it.
  *
  * containerd 1.6 is what the table agrees with, observed by subscribing to it. Its type URLs are the protobuf names without a host;
  * those of images carry the image service's package.
@@ -20,36 +21,39 @@ export interface Envelope {
 }
 
 /**
- * What earlier facts of the same entity said, for payloads that hold more than their own fact. A reader that lags may be told of a
- * later state, or of none when the entity is gone: the payload's fields are then newer, or empty.
+ * The entity's row as it was just after the fact, for the payloads that hold more than their own fact; by the types of those facts.
  */
-export interface Background {
-  task(
-    namespace: string,
-    id: string,
-  ): { readonly bundle: string; readonly rootfs: readonly Mount[]; readonly io: ProcessIo } | undefined;
-  container(
-    namespace: string,
-    id: string,
-  ): { readonly image: string; readonly labels: Labels; readonly snapshotKey: string } | undefined;
-  image(namespace: string, name: string): { readonly labels: Labels } | undefined;
+interface RowAfter {
+  readonly TaskCreated: { readonly bundle: string; readonly rootfs: readonly Mount[]; readonly io: ProcessIo };
+  readonly ContainerUpdated: { readonly image: string; readonly labels: Labels; readonly snapshotKey: string };
+  readonly ImageUpdated: { readonly labels: Labels };
 }
+
+type RowOf<T extends FactType> = T extends keyof RowAfter ? RowAfter[T] : undefined;
+
+const typesThatNeedTheRow: ReadonlySet<string> = new Set<keyof RowAfter>([
+  "TaskCreated",
+  "ContainerUpdated",
+  "ImageUpdated",
+]);
+
+/** Whether `envelopeOf` wants the row as it was just after a fact of this type. */
+export const needsRow = (type: string): boolean => typesThatNeedTheRow.has(type);
 
 type Payloads = typeof payloadByTypeUrl;
 type TypeUrl = keyof Payloads;
 type Payload<U extends TypeUrl> = Parameters<Payloads[U]["encode"]>[0];
 
-/** The fact's payload, and whose fact it is. `key` is the stream's id part. */
+/** The fact's payload, and whose fact it is: `key` is the stream's id part. */
 interface Subject<T extends FactType> {
   readonly data: Facts[T];
-  readonly namespace: string;
   readonly key: string;
 }
 
 interface Topic<T extends FactType> {
   readonly topic: string;
   readonly typeUrl: TypeUrl;
-  encode(subject: Subject<T>, background: Background): Uint8Array;
+  encode(subject: Subject<T>, row: RowOf<T>): Uint8Array;
   /** False for the facts of this type that are no event. */
   isEvent(data: Facts[T]): boolean;
 }
@@ -67,7 +71,7 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   },
   NamespaceUpdated: to("/namespaces/update", "containerd.events.NamespaceUpdate", ({ key, data }) => ({
     name: key,
-    labels: { ...data.labels },
+    labels: { ...data.requested },
   })),
   NamespaceDeleted: to("/namespaces/delete", "containerd.events.NamespaceDelete", ({ key }) => ({ name: key })),
 
@@ -83,10 +87,7 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   ContainerUpdated: to(
     "/containers/update",
     "containerd.events.ContainerUpdate",
-    ({ namespace, key, data }, background) => {
-      const { image, labels, snapshotKey } = { ...background.container(namespace, key), ...data };
-      return { id: key, image: image ?? "", labels: { ...labels }, snapshotKey: snapshotKey ?? "" };
-    },
+    ({ key }, { image, labels, snapshotKey }) => ({ id: key, image, labels: { ...labels }, snapshotKey }),
   ),
   ContainerDeleted: to("/containers/delete", "containerd.events.ContainerDelete", ({ key }) => ({ id: key })),
 
@@ -94,14 +95,10 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
     name: key,
     labels: { ...data.labels },
   })),
-  ImageUpdated: to(
-    "/images/update",
-    "containerd.services.images.v1.ImageUpdate",
-    ({ namespace, key, data }, background) => ({
-      name: key,
-      labels: { ...(data.labels ?? background.image(namespace, key)?.labels) },
-    }),
-  ),
+  ImageUpdated: to("/images/update", "containerd.services.images.v1.ImageUpdate", ({ key }, { labels }) => ({
+    name: key,
+    labels: { ...labels },
+  })),
   ImageDeleted: to("/images/delete", "containerd.services.images.v1.ImageDelete", ({ key }) => ({ name: key })),
 
   LeaseCreated: null,
@@ -132,17 +129,14 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   SnapshotRemoved: to("/snapshot/remove", "containerd.events.SnapshotRemove", ({ key }) => snapshot(key)),
 
   TaskCreating: null,
-  TaskCreated: to("/tasks/create", "containerd.events.TaskCreate", ({ namespace, key, data }, background) => {
-    const task = background.task(namespace, key);
-    return {
-      containerId: key,
-      bundle: task?.bundle ?? "",
-      rootfs: (task?.rootfs ?? []).map((mount) => ({ ...mount, options: [...mount.options] })),
-      io: task?.io ?? { stdin: "", stdout: "", stderr: "", terminal: false },
-      checkpoint: "",
-      pid: data.pid,
-    };
-  }),
+  TaskCreated: to("/tasks/create", "containerd.events.TaskCreate", ({ key, data }, { bundle, rootfs, io }) => ({
+    containerId: key,
+    bundle,
+    rootfs: rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
+    io,
+    checkpoint: "",
+    pid: data.pid,
+  })),
   TaskCreateFailed: null,
   TaskStarting: null,
   TaskStarted: to("/tasks/start", "containerd.events.TaskStart", ({ key, data }) => ({
@@ -193,8 +187,11 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   EventPublished: passedOn,
 };
 
-/** The envelope that clients get for a fact; undefined for a fact that is no event of containerd's, or of a type not known here. */
-export function envelopeOf(fact: Fact, background: Background): Envelope | undefined {
+/**
+ * The envelope that clients get for a fact; undefined for a fact that is no event of containerd's, or of a type not known here. `row` is
+ * the entity's row just after the fact, where `needsRow` asks for it.
+ */
+export function envelopeOf(fact: Fact, row: unknown): Envelope | undefined {
   const entry = Object.hasOwn(table, fact.type)
     ? (table[fact.type as FactType] as Topic<FactType> | typeof passedOn | null)
     : null;
@@ -213,7 +210,7 @@ export function envelopeOf(fact: Fact, background: Background): Envelope | undef
     timestamp: time,
     event() {
       const key = fact.stream.slice(fact.stream.indexOf("/") + 1);
-      event ??= { typeUrl: entry.typeUrl, value: entry.encode({ data, namespace, key }, background) };
+      event ??= { typeUrl: entry.typeUrl, value: entry.encode({ data, key }, row as undefined) };
       return event;
     },
   };
@@ -229,13 +226,13 @@ export const topicByFactType: ReadonlyMap<FactType, string> = new Map(
 function to<T extends FactType, U extends TypeUrl>(
   topic: string,
   typeUrl: U,
-  payload: (subject: Subject<T>, background: Background) => Payload<U>,
+  payload: (subject: Subject<T>, row: RowOf<T>) => Payload<U>,
 ): Topic<T> {
   const codec = payloadByTypeUrl[typeUrl] as { encode(message: Payload<U>): { finish(): Uint8Array } };
   return {
     topic,
     typeUrl,
-    encode: (subject, background) => codec.encode(payload(subject, background)).finish(),
+    encode: (subject, row) => codec.encode(payload(subject, row)).finish(),
     isEvent: () => true,
   };
 }

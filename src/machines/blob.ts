@@ -2,7 +2,7 @@
 import type { FactType, Labels, StatedFact } from "../events/catalogue.ts";
 import { buildChart } from "./chart.ts";
 import { type Decider, unknownFact } from "./decider.ts";
-import { ordered, sameLabels } from "./maps.ts";
+import { ordered } from "./maps.ts";
 import { rejection } from "./rejection.ts";
 
 /** A namespace's link to a blob. Size in bytes. */
@@ -42,9 +42,7 @@ export const blobDecider: Decider<BlobState, BlobCommand, BlobFact> = {
       case "CommitBlob":
         return [{ type: "BlobCommitted", data: { size: command.size, labels: command.labels } }];
       case "UpdateBlob":
-        return sameLabels(command.labels, state.labels)
-          ? []
-          : [{ type: "BlobUpdated", data: { labels: command.labels } }];
+        return [{ type: "BlobUpdated", data: { labels: command.labels } }];
       case "DeleteBlob":
         return [{ type: "BlobDeleted", data: {} }];
     }

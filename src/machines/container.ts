@@ -86,7 +86,7 @@ export const containerDecider: Decider<ContainerState, ContainerCommand, Contain
       case "UpdateContainer": {
         if (!legal) return rejection("NotFound", "ContainerAbsent", `container ${quoted(command.id)}`);
         const changes = changesOf(state, command);
-        return Object.keys(changes).length === 0 ? [] : [{ type: "ContainerUpdated", data: changes }];
+        return [{ type: "ContainerUpdated", data: changes }];
       }
       case "DeleteContainer":
         if (!legal) return rejection("NotFound", "ContainerAbsent", `container ${command.id}`);

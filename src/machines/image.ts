@@ -52,7 +52,7 @@ export const imageDecider: Decider<ImageState, ImageCommand, ImageFact> = {
           ...(target !== undefined && !sameDescriptor(target, state.target) && { target }),
           ...(labels !== undefined && !sameLabels(labels, state.labels) && { labels }),
         };
-        return Object.keys(changes).length === 0 ? [] : [{ type: "ImageUpdated", data: changes }];
+        return [{ type: "ImageUpdated", data: changes }];
       }
       case "DeleteImage":
         if (!legal) return rejection("NotFound", "ImageAbsent", `image ${quoted(command.name)}`);

@@ -2,7 +2,7 @@
 import type { FactType, Labels, StatedFact } from "../events/catalogue.ts";
 import { buildChart } from "./chart.ts";
 import { type Decider, unknownFact } from "./decider.ts";
-import { ordered, sameLabels } from "./maps.ts";
+import { ordered } from "./maps.ts";
 import { quoted, rejection } from "./rejection.ts";
 
 /** A namespace's row. Times are unix nanoseconds. */
@@ -17,8 +17,10 @@ export type NamespaceCommand =
   | { readonly type: "CreateNamespace"; readonly name: string; readonly labels: Labels }
   /** By the first write within it; no fact when it exists. */
   | { readonly type: "EnsureNamespace" }
-  /** `labels` is the whole resulting map; creates the namespace when it is absent, as containerd does. */
-  | { readonly type: "UpdateNamespace"; readonly name: string; readonly labels: Labels }
+  /**
+   * `labels` is the whole resulting map, `requested` what the client sent; creates the namespace when it is absent, as containerd does.
+   */
+  | { readonly type: "UpdateNamespace"; readonly name: string; readonly labels: Labels; readonly requested: Labels }
   /** `holds` lists what it still contains, in containerd's words ("images", "blobs", "containers", "snapshots on overlayfs …"). */
   | { readonly type: "DeleteNamespace"; readonly name: string; readonly holds: readonly string[] };
 
@@ -45,9 +47,9 @@ export const namespaceDecider: Decider<NamespaceState, NamespaceCommand, Namespa
       case "EnsureNamespace":
         return absent ? [{ type: "NamespaceCreated", data: { labels: {}, implicit: true } }] : [];
       case "UpdateNamespace": {
-        const updated = { type: "NamespaceUpdated", data: { labels: command.labels } } as const;
+        const updated = { type: "NamespaceUpdated", data: { labels: command.labels, requested: command.requested } } as const;
         if (absent) return [{ type: "NamespaceCreated", data: { labels: {}, implicit: true } }, updated];
-        return sameLabels(command.labels, state.labels) ? [] : [updated];
+        return [updated];
       }
       case "DeleteNamespace":
         if (!legal) return rejection("NotFound", "NamespaceAbsent", `namespace ${quoted(command.name)}`);

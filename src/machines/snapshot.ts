@@ -5,7 +5,7 @@
 import type { FactType, Labels, StatedFact } from "../events/catalogue.ts";
 import { buildChart } from "./chart.ts";
 import { type Decider, type Rejection, unknownFact } from "./decider.ts";
-import { ordered, sameLabels } from "./maps.ts";
+import { ordered } from "./maps.ts";
 import { quoted, rejection } from "./rejection.ts";
 
 export type SnapshotKind = "active" | "view" | "committed";
@@ -101,9 +101,7 @@ export const snapshotDecider: Decider<SnapshotState, SnapshotCommand, SnapshotFa
         return [{ type: "SnapshotSealed", data: { key, id, parent, labels, size, inodes } }];
       }
       case "UpdateSnapshot":
-        return sameLabels(command.labels, state.labels)
-          ? []
-          : [{ type: "SnapshotUpdated", data: { labels: command.labels } }];
+        return [{ type: "SnapshotUpdated", data: { labels: command.labels } }];
       case "RemoveSnapshot":
         if (command.children > 0) {
           return rejection("FailedPrecondition", "SnapshotHasChildren", "cannot remove snapshot with child");

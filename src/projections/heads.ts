@@ -79,6 +79,10 @@ export class Heads {
     return this.#next;
   }
 
+  head(kind: Kind, namespace: string, key: string): Head | undefined {
+    return this.#tables[kind].head(namespace, key);
+  }
+
   state<K extends Kind>(kind: K, namespace: string, key: string): States[K] | undefined {
     return this.#tables[kind].get(namespace, key) as States[K] | undefined;
   }

@@ -110,6 +110,12 @@ export class RowStore {
     return bytes === null ? undefined : (packr.unpack(bytes) as [number, Position])[0];
   }
 
+  /** The row as the fact at `position` left it; undefined when it ended the entity or is none of this row's. */
+  async version(name: RowName, position: Position): Promise<unknown> {
+    const bytes = await this.#db.get(versionKey(name, position));
+    return bytes === null ? undefined : ((packr.unpack(bytes) as [number, Position, unknown])[2] ?? undefined);
+  }
+
   /** The versions of one row, oldest first: each position is that of the fact that made it. */
   async *versions(name: RowName): AsyncIterable<VersionedRow> {
     for await (const { key, value } of this.#db.iterator(versionsRange(name), { capacity: ITERATOR_CAPACITY })) {

@@ -13,6 +13,7 @@ import { Fold, type FactSource } from "./fold.ts";
 import { Heads } from "./heads.ts";
 import { Projector } from "./projector.ts";
 import { RowStore, type VersionedRow } from "./row-store.ts";
+import { parseStream } from "./stream.ts";
 
 export interface TablesOptions {
   readonly root: string;
@@ -99,6 +100,16 @@ export class Tables {
   async *rowsAt(next: Position): AsyncIterable<VersionedRow> {
     await this.#projector.reached(next);
     yield* this.#projector.store.rowsAt(next);
+  }
+
+  /** The row that a durable fact led to, as it was just after it; undefined when the fact touched none or ended the entity. */
+  async rowAfter({ namespace, stream, position }: Fact): Promise<unknown> {
+    const name = parseStream(stream);
+    if (name === undefined) return undefined;
+    const head = this.#heads.head(name.kind, namespace, name.key);
+    if (head?.position === position) return head.row;
+    await this.#projector.reached(position + 1);
+    return this.#projector.store.version({ table: name.kind, namespace, key: name.key }, position);
   }
 
   /** Every version of one row up to now, oldest first. */

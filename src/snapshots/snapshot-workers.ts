@@ -143,7 +143,8 @@ export class SnapshotWorkers {
       return await promise;
     } finally {
       worker.off("message", heard).off("error", reject).off("exit", died);
-      await pieces?.return?.();
+      // Not waited for: a source that is stuck would never answer this either.
+      pieces?.return?.()?.catch(() => {});
     }
   }
 }

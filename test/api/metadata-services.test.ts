@@ -18,7 +18,7 @@ import { Files, peerOf, randomIds, systemClock } from "../../src/platform/mod.ts
 import { containers, events, health, images, introspection, leases, namespaces, version } from "../../src/wire/mod.ts";
 import { containerd } from "../harness/daemons.ts";
 import { codeOf, messageOf, type ServiceClient, serviceClient } from "../harness/grpc-client.ts";
-import { type OpenLedger, openLedgerIn, testOrigin } from "../harness/ledger.ts";
+import { type OpenLedger, openLedgerIn } from "../harness/ledger.ts";
 import { noContainerd } from "../harness/reference.ts";
 
 interface Clients {
@@ -70,7 +70,12 @@ async function startShiplog(): Promise<ShiplogSubject> {
   server.add(containers.ContainersDefinition, containersService({ ledger }));
   server.add(
     events.EventsDefinition,
-    eventsService({ ledger, clock: systemClock, follow: (range) => log.follow(range) }),
+    eventsService({
+      ledger,
+      clock: systemClock,
+      follow: (range) => log.follow(range),
+      rowAfter: (fact) => opened.tables.rowAfter(fact),
+    }),
   );
   server.add(health.HealthDefinition, healthService());
   server.add(images.ImagesDefinition, imagesService({ ledger }));
@@ -627,7 +632,7 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
       const [overlayfs, ...more] = await byFilter("type==io.containerd.snapshotter.v1, id==overlayfs");
       assert.deepEqual(more, []);
       assert.equal(overlayfs?.platforms[0]?.os, "linux");
-      assert.ok(overlayfs?.exports["root"]?.endsWith("overlayfs"));
+      assert.ok(overlayfs?.exports.root?.endsWith("overlayfs"));
       assert.ok(
         (await byFilter("type==io.containerd.runtime.v1", "type==io.containerd.runtime.v2")).some(
           ({ platforms }) => platforms.length > 0,

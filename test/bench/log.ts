@@ -90,12 +90,15 @@ export async function measureLog(replayFacts = 1_000_000): Promise<LogFigures> {
   }
 }
 
-if (import.meta.main) {
+/** Measures and prints. */
+export async function benchLog(print: (line: string) => void): Promise<void> {
   const { appends, replayFacts, replayPerSecond, openMs, getMs } = await measureLog();
   for (const { callers, durablePerSecond, medianMs, p99Ms } of appends) {
     const rate = Math.round(durablePerSecond).toLocaleString("en");
-    console.log(`append, ${callers} callers: ${rate} durable facts/s, median ${medianMs.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`);
+    print(`log, ${callers} callers: ${rate} durable facts/s, median ${medianMs.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`);
   }
-  console.log(`replay of ${replayFacts.toLocaleString("en")} facts: ${Math.round(replayPerSecond).toLocaleString("en")} facts/s`);
-  console.log(`open: ${openMs.toFixed(1)} ms; one fact by position: ${getMs.toFixed(2)} ms`);
+  print(`log, replay of ${replayFacts.toLocaleString("en")} facts: ${Math.round(replayPerSecond).toLocaleString("en")} facts/s`);
+  print(`log, open: ${openMs.toFixed(1)} ms; one fact by position: ${getMs.toFixed(2)} ms`);
 }
+
+if (import.meta.main) await benchLog(console.log);

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, type Connection } from "../../src/cli/client.ts";
 import { verifyRoot } from "../../src/verify.ts";
@@ -45,61 +45,64 @@ test(`${kills} kills lose nothing that was acknowledged and leave nothing behind
   t.after(() => removeCgroups(namespace));
 
   for (let kill = 0; kill < kills; kill += 1) {
-    const connection = connect(daemon.address);
+    const connection = connected(t, daemon);
     const workers = Array.from({ length: WORKERS }, () => load.work(connection));
-    const failed = Promise.all(workers).then(() => undefined, (error: Error) => error);
+    const failed = Promise.all(workers).then(
+      () => undefined,
+      (error: Error) => error,
+    );
     const early = await Promise.race([failed, delay(random() * KILL_WITHIN_MS)]);
     assert.equal(early, undefined);
     await daemon.end("SIGKILL");
     const error = await within(`kill ${kill}: calls end with the daemon`, STEP_MS_MAX, failed);
-    assert.equal(error, undefined, error?.stack);
+    assert.ifError(error);
     connection.close();
     await daemon.start();
-    await within(`kill ${kill}: checks after the restart`, STEP_MS_MAX, checkAfterRestart(daemon, load, history));
+    await within(`kill ${kill}: checks after the restart`, STEP_MS_MAX, checkAfterRestart(t, daemon, load, history));
   }
 
-  const connection = connect(daemon.address);
+  const connection = connected(t, daemon);
   for (const life of load.lives) if (!life.done) await load.finish(connection, life);
   await history.readOn(connection);
   for (const life of load.lives) history.check(life);
   const report = await connection.service(log.LogDefinition).verify({});
   assert.deepEqual(report.problems, []);
   connection.close();
-  await checkTraces(daemon, []);
+  await checkTraces(t, daemon, []);
   await daemon.end("SIGTERM");
   const offline = await verifyRoot(daemon.paths.root);
   assert.deepEqual(offline.problems, []);
   const exits = history.facts.filter(({ type }) => type === "TaskExited").length;
-  t.diagnostic(`${kills} kills, ${load.lives.length} containers, ${exits} exits, ${offline.facts} facts, ${offline.rows} rows equal a fold of the log`);
+  t.diagnostic(
+    `${kills} kills, ${load.lives.length} containers, ${exits} exits, ${offline.facts} facts, ${offline.rows} rows equal a fold of the log`,
+  );
 });
 
-async function checkAfterRestart(daemon: TestDaemon, load: Load, history: History): Promise<void> {
-  const connection = connect(daemon.address);
-  try {
-    const taskService = connection.service(tasks.TasksDefinition, { namespace });
-    const { tasks: listed } = await taskService.list({});
-    const byId = new Map(listed.map((process) => [process.id, process]));
-    for (const process of listed) {
-      assert.notEqual(process.status, TaskStatus.UNKNOWN, `${process.id} is in a state that somebody can explain`);
-      const life = load.lives.find(({ id }) => id === process.id)!;
-      if (process.status === TaskStatus.RUNNING && life.exitCode === undefined && !life.killed) {
-        assert.ok(await isSleeping(process.pid), `${process.id} is listed as running and runs`);
-      }
+async function checkAfterRestart(t: TestContext, daemon: TestDaemon, load: Load, history: History): Promise<void> {
+  const connection = connected(t, daemon);
+  const taskService = connection.service(tasks.TasksDefinition, { namespace });
+  const { tasks: listed } = await taskService.list({});
+  const byId = new Map(listed.map((process) => [process.id, process]));
+  for (const process of listed) {
+    assert.notEqual(process.status, TaskStatus.UNKNOWN, `${process.id} is in a state that somebody can explain`);
+    const life = load.lives.find(({ id }) => id === process.id)!;
+    if (process.status === TaskStatus.RUNNING && life.exitCode === undefined && !life.killed) {
+      assert.ok(await isSleeping(process.pid), `${process.id} is listed as running and runs`);
     }
-    await checkTraces(daemon, [...byId.keys()]);
-    await history.readOn(connection);
-    const unfinished = load.lives.filter(({ done }) => !done);
-    for (const life of unfinished) history.check(life);
-    for (const life of unfinished.slice(0, Math.max(0, unfinished.length - LEFT_RUNNING_MAX))) await load.finish(connection, life);
-    await history.readOn(connection);
-    for (const life of unfinished) history.check(life);
-  } finally {
-    connection.close();
   }
+  await checkTraces(t, daemon, [...byId.keys()]);
+  await history.readOn(connection);
+  const unfinished = load.lives.filter(({ done }) => !done);
+  for (const life of unfinished) history.check(life);
+  for (const life of unfinished.slice(0, Math.max(0, unfinished.length - LEFT_RUNNING_MAX)))
+    await load.finish(connection, life);
+  await history.readOn(connection);
+  for (const life of unfinished) history.check(life);
+  connection.close();
 }
 
 /** Shims, mounts and snapshot directories are exactly those of live entities. */
-async function checkTraces(daemon: TestDaemon, live: readonly string[]): Promise<void> {
+async function checkTraces(t: TestContext, daemon: TestDaemon, live: readonly string[]): Promise<void> {
   const sorted = (ids: readonly string[]) => [...ids].sort();
   await eventually(`shims are those of ${live.join(" ")}`, async () => {
     const shims = sorted((await shimsOf(daemon.address)).map(({ id }) => id));
@@ -107,13 +110,18 @@ async function checkTraces(daemon: TestDaemon, live: readonly string[]): Promise
   });
   const bundle = (id: string) => join(daemon.paths.state, "io.containerd.runtime.v2.task", namespace, id);
   for (const point of await mountsBelow(daemon.paths.directory)) {
-    assert.ok(live.some((id) => point.startsWith(`${bundle(id)}/`)), `${point} belongs to a live task`);
+    assert.ok(
+      live.some((id) => point.startsWith(`${bundle(id)}/`)),
+      `${point} belongs to a live task`,
+    );
   }
   const bundles = await readdir(join(daemon.paths.state, "io.containerd.runtime.v2.task", namespace)).catch(() => []);
   assert.deepEqual(sorted(bundles), sorted(live), "bundles are those of live tasks");
-  const connection = connect(daemon.address);
+  const connection = connected(t, daemon);
   const rows: string[] = [];
-  for await (const { info } of connection.service(snapshots.SnapshotsDefinition, { namespace }).list({ snapshotter: "overlayfs" })) {
+  for await (const { info } of connection
+    .service(snapshots.SnapshotsDefinition, { namespace })
+    .list({ snapshotter: "overlayfs" })) {
     rows.push(...info.map(({ name }) => name));
   }
   connection.close();
@@ -121,9 +129,20 @@ async function checkTraces(daemon: TestDaemon, live: readonly string[]): Promise
   assert.equal(directories.length, rows.length, "snapshot directories are those of live snapshots");
 }
 
+/** A connection that does not keep a failed test from ending. */
+function connected(t: TestContext, daemon: TestDaemon): Connection {
+  const connection = connect(daemon.address);
+  t.after(() => connection.close());
+  return connection;
+}
+
 async function topSnapshot(daemon: TestDaemon): Promise<string> {
   const { stdout } = await ctr(daemon.address, namespace, ["snapshots", "ls"]);
-  const rows = stdout.trim().split("\n").slice(1).map((line) => line.trim().split(/ +/));
+  const rows = stdout
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/ +/));
   const parents = new Set(rows.map(([, parent]) => parent));
   return rows.find(([key]) => !parents.has(key))![0]!;
 }

@@ -34,7 +34,12 @@ export class History {
         assert.equal(fact.streamVersion, version, `versions of ${stream} are dense`);
         this.#versions.set(stream, version);
         if (fact.namespace !== this.#namespace) continue;
-        this.facts.push({ position: Number(fact.position), stream: fact.stream, type: fact.type, data: unpack(fact.data) });
+        this.facts.push({
+          position: Number(fact.position),
+          stream: fact.stream,
+          type: fact.type,
+          data: unpack(fact.data),
+        });
       }
     }
   }
@@ -63,6 +68,7 @@ export class History {
       const killedWithInit = life.killed && data.status === 137;
       assert.ok(data.status === life.execCode || killedWithInit, `the exit status of ${id}'s exec is the true one`);
     }
-    if (life.observed.has("")) assert.equal(life.observed.get(""), life.exitCode ?? 137, `Wait told the true status of ${id}`);
+    if (life.observed.has(""))
+      assert.equal(life.observed.get(""), life.exitCode ?? 137, `Wait told the true status of ${id}`);
   }
 }

@@ -107,7 +107,13 @@ export class Load {
     acknowledge(snapshot, "SnapshotPrepared");
     const args = life.exitCode === undefined ? ["sleep", "1000"] : ["sh", "-c", `exit ${life.exitCode}`];
     await containerService.create({
-      container: { id, runtime: { name: "io.containerd.runc.v2" }, spec: runtimeSpec(args), snapshotter: SNAPSHOTTER, snapshotKey: id },
+      container: {
+        id,
+        runtime: { name: "io.containerd.runc.v2" },
+        spec: runtimeSpec(args),
+        snapshotter: SNAPSHOTTER,
+        snapshotKey: id,
+      },
     });
     acknowledge(`container/${id}`, "ContainerCreated");
     await taskService.create({ containerId, rootfs: mounts });

@@ -5,7 +5,9 @@ import type { Step } from "../../src/ledger.ts";
 export const namespaces = ["a", "b"] as const;
 
 const key = fc.constantFrom("x", "y", "z");
-const labels = fc.dictionary(fc.constantFrom("p", "q/r", "s.t"), fc.string({ minLength: 1, maxLength: 5 }), { maxKeys: 3 });
+const labels = fc.dictionary(fc.constantFrom("p", "q/r", "s.t"), fc.string({ minLength: 1, maxLength: 5 }), {
+  maxKeys: 3,
+});
 const target = fc.record({
   mediaType: fc.constant("application/vnd.oci.image.manifest.v1+json"),
   digest: fc.constant(`sha256:${"a".repeat(64)}`),

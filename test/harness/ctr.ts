@@ -27,7 +27,10 @@ export class CtrEvents {
   readonly #lines: string[] = [];
 
   private constructor(address: string) {
-    this.#child = spawn("ctr", ["events"], { env: { PATH: process.env.PATH, CONTAINERD_ADDRESS: address }, stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = spawn("ctr", ["events"], {
+      env: { PATH: process.env.PATH, CONTAINERD_ADDRESS: address },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     let rest = "";
     this.#child.stdout.on("data", (chunk: Buffer) => {
       const lines = (rest + chunk.toString()).split("\n");
@@ -50,7 +53,9 @@ export class CtrEvents {
   async end(address: string): Promise<readonly string[]> {
     try {
       await this.#probe(address, "probe-end");
-      await eventually("ctr events catches up", () => (this.#lines.some((line) => line.includes("probe-end")) ? true : undefined));
+      await eventually("ctr events catches up", () =>
+        this.#lines.some((line) => line.includes("probe-end")) ? true : undefined,
+      );
     } finally {
       this.#child.kill("SIGTERM");
     }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { once } from "node:events";
 import { eventually } from "./eventually.ts";
+import { endShims, mountsBelow, unmount } from "./traces.ts";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -43,7 +44,9 @@ export class TestDaemon {
   /** Starts the daemon and waits until its socket answers. */
   async start(): Promise<void> {
     const log = join(this.paths.directory, "daemon.log");
-    const child = spawn("sh", ["-c", `exec "$0" "$@" >>'${log}' 2>&1`, this.#command, ...this.#args], { stdio: "ignore" });
+    const child = spawn("sh", ["-c", `exec "$0" "$@" >>'${log}' 2>&1`, this.#command, ...this.#args], {
+      stdio: "ignore",
+    });
     this.#child = child;
     await eventually(`${this.name} listens on ${this.address}`, async () => {
       if (child.exitCode !== null) throw new Error(`${this.name} ended at start:\n${await readFile(log, "utf8")}`);
@@ -65,16 +68,23 @@ export class TestDaemon {
     return readFile(join(this.paths.directory, "daemon.log"), "utf8");
   }
 
-  /** Ends the daemon and removes everything that is its own. */
+  /** Ends the daemon and removes everything that is its own, also what a failed test left running. */
   async dispose(): Promise<void> {
     await this.end("SIGTERM");
+    await endShims(this.address);
+    for (const point of (await mountsBelow(this.paths.directory)).reverse()) await unmount(point);
     await rm(this.paths.directory, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
 async function makePaths(): Promise<DaemonPaths> {
   const directory = await mkdtemp(join(tmpdir(), "shiplog-test-"));
-  const paths = { directory, root: join(directory, "root"), state: join(directory, "state"), address: join(directory, "d.sock") };
+  const paths = {
+    directory,
+    root: join(directory, "root"),
+    state: join(directory, "state"),
+    address: join(directory, "d.sock"),
+  };
   await mkdir(paths.root, { mode: 0o711 });
   await mkdir(paths.state, { mode: 0o711 });
   return paths;

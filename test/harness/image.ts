@@ -12,7 +12,26 @@ const run = promisify(execFile);
 /** The name that the archive gives the image. */
 export const imageName = "example.test/busybox:1";
 
-const applets = ["sh", "echo", "sleep", "cat", "true", "false", "ls", "stty", "kill", "seq", "dd", "head", "wc", "env", "id", "touch", "rm", "mkdir"];
+const applets = [
+  "sh",
+  "echo",
+  "sleep",
+  "cat",
+  "true",
+  "false",
+  "ls",
+  "stty",
+  "kill",
+  "seq",
+  "dd",
+  "head",
+  "wc",
+  "env",
+  "id",
+  "touch",
+  "rm",
+  "mkdir",
+];
 
 interface Blob {
   readonly mediaType: string;
@@ -21,7 +40,9 @@ interface Blob {
 }
 
 /** Writes the image as an OCI layout in a tar at `directory/busybox.tar`; the same bytes each time. */
-export async function buildImage(directory: string): Promise<{ readonly archive: string; readonly manifest: string; readonly layers: readonly string[] }> {
+export async function buildImage(
+  directory: string,
+): Promise<{ readonly archive: string; readonly manifest: string; readonly layers: readonly string[] }> {
   const layout = join(directory, "layout");
   await mkdir(join(layout, "blobs", "sha256"), { recursive: true });
   const base = await tarOf(join(directory, "base"), async (root) => {
@@ -46,19 +67,26 @@ export async function buildImage(directory: string): Promise<{ readonly archive:
   };
   const json = (value: unknown) => Buffer.from(JSON.stringify(value));
   const layers: Blob[] = [];
-  for (const tar of [base, second]) layers.push(await put("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar, { level: 1 })));
+  for (const tar of [base, second])
+    layers.push(await put("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar, { level: 1 })));
   const config = await put(
     "application/vnd.oci.image.config.v1+json",
     json({
       architecture: "amd64",
       os: "linux",
       config: { Env: ["PATH=/bin"], Cmd: ["sh"] },
-      rootfs: { type: "layers", diff_ids: [base, second].map((tar) => `sha256:${createHash("sha256").update(tar).digest("hex")}`) },
+      rootfs: {
+        type: "layers",
+        diff_ids: [base, second].map((tar) => `sha256:${createHash("sha256").update(tar).digest("hex")}`),
+      },
     }),
   );
   const manifestType = "application/vnd.oci.image.manifest.v1+json";
   const manifest = await put(manifestType, json({ schemaVersion: 2, mediaType: manifestType, config, layers }));
-  const named = { ...manifest, annotations: { "io.containerd.image.name": imageName, "org.opencontainers.image.ref.name": "1" } };
+  const named = {
+    ...manifest,
+    annotations: { "io.containerd.image.name": imageName, "org.opencontainers.image.ref.name": "1" },
+  };
   await writeFile(join(layout, "index.json"), json({ schemaVersion: 2, manifests: [named] }));
   await writeFile(join(layout, "oci-layout"), json({ imageLayoutVersion: "1.0.0" }));
   const archive = join(directory, "busybox.tar");

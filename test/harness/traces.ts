@@ -1,5 +1,7 @@
 /** What a daemon has left on the machine: its shims, and mounts below its directories. */
+import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
+import { promisify } from "node:util";
 
 export interface Shim {
   readonly pid: number;
@@ -26,4 +28,22 @@ export async function mountsBelow(directory: string): Promise<readonly string[]>
   const mountinfo = await readFile("/proc/self/mountinfo", "utf8");
   const points = mountinfo.split("\n").map((line) => line.split(" ")[4] ?? "");
   return points.filter((point) => point.startsWith(`${directory}/`));
+}
+
+export async function unmount(point: string): Promise<void> {
+  await promisify(execFile)("umount", ["-l", point]);
+}
+
+/** Kills the shims of this daemon and what still runs in their containers. */
+export async function endShims(address: string): Promise<void> {
+  for (const { pid } of await shimsOf(address)) {
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+    for (const each of [...children.trim().split(" ").filter(Boolean).map(Number), pid]) {
+      try {
+        process.kill(each, "SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
+    }
+  }
 }

@@ -71,7 +71,7 @@ export const commands: { readonly [K in Kind]: fc.Arbitrary<Commands[K]> } = {
   namespace: commandsOf<Commands["namespace"]>({
     CreateNamespace: record({ name, labels }),
     EnsureNamespace: nothing,
-    UpdateNamespace: record({ name, labels }),
+    UpdateNamespace: record({ name, labels, requested: labels }),
     DeleteNamespace: record({ name, holds: fc.array(fc.constantFrom("images", "blobs"), { maxLength: 1 }) }),
   }),
   container: commandsOf<Commands["container"]>({

@@ -47,11 +47,13 @@ test("every field of an update can differ by value alone", () => {
   assert.deepEqual(state, { ...fold(containerDecider, [created]), ...changes, updatedAt: 2n });
 });
 
-test("an update is no fact when nothing differs", () => {
-  given(created)
+test("an update that writes what is there is a fact without changes, as containerd tells subscribers of it", () => {
+  const nothing = { type: "ContainerUpdated", data: {} } as const;
+  const state = given(created)
     .when(update({ labels: { a: "1", b: "2" }, spec: any(1, 2) }))
-    .decides();
-  given(created).when(update({})).decides();
+    .decides(nothing);
+  assert.equal(state.updatedAt, 2n);
+  given(created).when(update({})).decides(nothing);
 });
 
 test("a label called __proto__ is a label like any other", () => {

@@ -31,10 +31,10 @@ test("an update records only what differs", () => {
   assert.deepEqual([state.target, state.labels], [target, { l: "2" }]);
 });
 
-test("pulling the same image again is no fact", () => {
+test("pulling the same image again is a fact without changes, as containerd tells subscribers of it", () => {
   given(created)
     .when({ type: "UpdateImage", name: "i", target: { ...target }, labels: { l: "1" } })
-    .decides();
+    .decides({ type: "ImageUpdated", data: {} });
 });
 
 test("an absent image can be neither updated nor deleted", () => {

@@ -25,19 +25,16 @@ test("the first write creates a namespace implicitly, later ones do nothing", ()
   given(created).when({ type: "EnsureNamespace" }).decides();
 });
 
-test("an update replaces the labels, does nothing when they are the same, and creates an absent namespace", () => {
-  const updated: NamespaceFact = { type: "NamespaceUpdated", data: { labels: { c: "3" } } };
+test("an update replaces the labels, and creates an absent namespace", () => {
+  const updated: NamespaceFact = { type: "NamespaceUpdated", data: { labels: { c: "3" }, requested: { c: "3" } } };
   assert.deepEqual(
     given(created)
-      .when({ type: "UpdateNamespace", name: "n", labels: { c: "3" } })
+      .when({ type: "UpdateNamespace", name: "n", labels: { c: "3" }, requested: { c: "3" } })
       .decides(updated).labels,
     { c: "3" },
   );
-  given(created)
-    .when({ type: "UpdateNamespace", name: "n", labels: { a: "1", b: "2" } })
-    .decides();
   given()
-    .when({ type: "UpdateNamespace", name: "n", labels: { c: "3" } })
+    .when({ type: "UpdateNamespace", name: "n", labels: { c: "3" }, requested: { c: "3" } })
     .decides(implicit, updated);
 });
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { errorCode, mount, unmount } from "../../src/platform/mod.ts";
 import { openOverlayfs, type Snapshotter, SnapshotWorkers } from "../../src/snapshots/mod.ts";
 import { snapshotterSuite } from "../suites/snapshotter.ts";
 
@@ -54,8 +55,15 @@ describe("overlayfs snapshotter", () => {
   });
 
   test("a file system that cannot hold upper layers is refused with the kernel's reason", async () => {
-    const inner = join(work, "merged");
-    mkdirSync(inner);
-    await assert.rejects(openOverlayfs({ root: "/proc/shiplog", workers }));
+    const [lower, upper, workdir, merged] = ["lower", "upper", "workdir", "merged"].map((name) => join(work, name)) as [string, string, string, string];
+    for (const directory of [lower, upper, workdir, merged]) mkdirSync(directory);
+    mount({ type: "overlay", source: "overlay", options: [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${workdir}`] }, merged);
+    try {
+      const opening = openOverlayfs({ root: join(merged, "root"), workers });
+      await assert.rejects(opening, (thrown: unknown) => thrown instanceof Error && /cannot hold overlayfs layers/.test(thrown.message) && errorCode(thrown.cause) === "EINVAL");
+      assert.deepEqual(readdirSync(join(merged, "root")), ["snapshots"]);
+    } finally {
+      await unmount(merged);
+    }
   });
 });

@@ -17,7 +17,9 @@ export function listTree(root: string, { withoutTimes = [], withoutXattrs = fals
   const visit = (path: Buffer, shown: string) => {
     const status = lstatSync(path, { bigint: true });
     const facts = [status.mode.toString(8), `${status.uid}:${status.gid}`];
-    if (!withoutTimes.includes(shown)) facts.push(`mtime=${status.mtimeNs}`);
+    // A whiteout has no times of its own to keep.
+    const whiteout = status.isCharacterDevice() && status.rdev === 0n;
+    if (!whiteout && !withoutTimes.includes(shown)) facts.push(`mtime=${status.mtimeNs}`);
     if (status.isSymbolicLink()) facts.push(`-> ${readlinkSync(path, "latin1")}`);
     if (status.isCharacterDevice() || status.isBlockDevice()) facts.push(`dev=${status.rdev}`);
     if (status.isFile()) facts.push(`${status.size}=${createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 16)}`);

@@ -182,7 +182,7 @@ class Translation {
   #named(name: string, flags: Flags): string {
     const members = posix[name];
     if (members === undefined) throw new SyntaxError("unknown class");
-    return flags.fold && (name === "lower" || name === "upper") ? posix["alpha"]! : members;
+    return flags.fold && (name === "lower" || name === "upper") ? posix.alpha! : members;
   }
 
   #range(flags: Flags): string {

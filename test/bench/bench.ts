@@ -1,0 +1,8 @@
+/** Every benchmark in turn. Figures are printed, never asserted: a machine's speed is no property of the code. */
+import { benchLedger } from "./ledger.ts";
+import { benchLog } from "./log.ts";
+import { benchRun } from "./run.ts";
+
+await benchLog(console.log);
+await benchLedger(console.log);
+await benchRun(console.log);
