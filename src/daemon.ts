@@ -169,7 +169,7 @@ async function settle({ ledger, store, snapshotters, manager, onLeftover, logger
 /** Directories are containerd's, so that tools which look there find them. */
 async function openSnapshotters(root: string, workers: SnapshotWorkers): Promise<ReadonlyMap<string, Snapshotter>> {
   const at = (name: string) => ({ root: join(root, `io.containerd.snapshotter.v1.${name}`), workers });
-  const snapshotters = [await openOverlayfs(at("overlayfs")), await openNative(at("native"))];
+  const snapshotters = [await openNative(at("native")), await openOverlayfs(at("overlayfs"))];
   return new Map(snapshotters.map((snapshotter) => [snapshotter.name, snapshotter]));
 }
 

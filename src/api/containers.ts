@@ -27,7 +27,7 @@ type Changes = Omit<Extract<ContainerCommand, { type: "UpdateContainer" }>, "typ
 
 export function containersService({ ledger }: { readonly ledger: Ledger }): Service<typeof wire.ContainersDefinition> {
   async function list(namespace: string, filters: readonly string[]) {
-    const wanted = parseFilter(filters);
+    const wanted = parseFilter(filters, "twice");
     const { next, value } = await ledger.read((view) => view.containers.list(namespace));
     return { next, rows: value.filter(({ key, row }) => wanted(adaptor(key, row))) };
   }

@@ -21,6 +21,14 @@ export function validateTopic(topic: string): void {
   }
 }
 
+/** A forwarded envelope that may be believed to be one. @throws ShiplogError InvalidArgument */
+export function validEnvelope(envelope: wire.Envelope | undefined): wire.Envelope {
+  identifier(envelope?.namespace ?? "", "event envelope has invalid namespace");
+  validateTopic(envelope!.topic);
+  if (unixNano(envelope!.timestamp) === undefined) throw invalid("timestamp must be set on forwarded event");
+  return envelope!;
+}
+
 /**
  * What a forwarded envelope says, for the ledger: `namespace` is the one it is recorded in, the topic the stream's key.
  * @throws ShiplogError InvalidArgument
@@ -29,11 +37,8 @@ export function forwarded(envelope: wire.Envelope | undefined): {
   readonly namespace: string;
   readonly command: PublicationCommand;
 } {
-  const namespace = identifier(envelope?.namespace ?? "", "event envelope has invalid namespace");
-  const { topic, event, timestamp: sent } = envelope!;
-  validateTopic(topic);
-  const timestamp = unixNano(sent);
-  if (timestamp === undefined) throw invalid("timestamp must be set on forwarded event");
+  const { namespace, topic, event, timestamp: sent } = validEnvelope(envelope);
+  const timestamp = unixNano(sent)!;
   return {
     namespace,
     command: { type: "PublishEvent", topic, event: event === undefined ? null : anyValue(event), timestamp },

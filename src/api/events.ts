@@ -79,7 +79,7 @@ function namespaceOf(call: Call): string {
 
 function subscriptionFilter(filters: readonly string[]): Filter {
   try {
-    return parseFilter(filters);
+    return parseFilter(filters, "unmapped");
   } catch (error) {
     throw prefixed("subscription error: failed parsing subscription filters", error);
   }

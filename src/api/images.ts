@@ -38,7 +38,7 @@ export function imagesService({ ledger }: { readonly ledger: Ledger }): Service<
 
     async list({ filters }, call) {
       const namespace = call.namespace();
-      const wanted = parseFilter(filters);
+      const wanted = parseFilter(filters, "twice");
       const { next, value } = await ledger.read((view) => view.images.list(namespace));
       call.position = next;
       return {

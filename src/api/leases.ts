@@ -55,7 +55,7 @@ export function leasesService({ ledger, clock, ids }: LeasesDependencies): Servi
 
     async list({ filters }, call) {
       const namespace = call.namespace();
-      const wanted = parseFilter(filters);
+      const wanted = parseFilter(filters, "twice");
       const { next, value } = await ledger.read((view) => view.leases.list(namespace));
       call.position = next;
       return {

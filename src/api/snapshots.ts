@@ -153,7 +153,7 @@ export function snapshotsService(dependencies: SnapshotDependencies): Service<ty
     async *list({ snapshotter: name, filters }, call) {
       const snapshotter = snapshotterOf(name);
       const namespace = call.namespace();
-      const wanted = parseFilter(filters);
+      const wanted = parseFilter(filters, "unmapped");
       const prefix = rowKey(snapshotter, "");
       const { next, value: rows } = await ledger.read((view) => view.snapshots.list(namespace));
       call.position = next;

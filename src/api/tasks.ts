@@ -16,6 +16,11 @@ import { identifier } from "./identifier.ts";
 import type { Service } from "./service.ts";
 
 export function tasksService({ manager, ledger }: { readonly manager: TaskManager; readonly ledger: Ledger }): Service<typeof wire.TasksDefinition> {
+  /** For what only the shim is asked. */
+  async function setPosition(call: Call): Promise<void> {
+    call.position = (await ledger.read(() => undefined)).next;
+  }
+
   return {
     async create(request, call) {
       if (request.checkpoint !== undefined) {
@@ -71,6 +76,7 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
 
     async exec({ containerId, execId, stdin, stdout, stderr, terminal, spec }, call) {
       if (execId === "") throw new ShiplogError(ErrorClass.InvalidArgument, "exec id cannot be empty");
+      await manager.get(keyOf(call, containerId), "");
       identifier(execId, `invalid exec id ${execId}`);
       const io = { stdin, stdout, stderr, terminal };
       const added = await manager.exec(call.origin(), containerId, { execId, io, spec: spec === undefined ? null : anyValue(spec) });
@@ -80,6 +86,7 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
 
     async resizePty({ containerId, execId, width, height }, call) {
       await manager.resizePty(keyOf(call, containerId), execId, width, height);
+      await setPosition(call);
       return {};
     },
 
@@ -87,6 +94,7 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
       const key = keyOf(call, containerId);
       if (stdin) await manager.closeStdin(key, execId);
       else await manager.get(key, execId);
+      await setPosition(call);
       return {};
     },
 
@@ -101,12 +109,14 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
     },
 
     async listPids({ containerId }, call) {
-      return { processes: await manager.pids(keyOf(call, containerId)) };
+      const processes = await manager.pids(keyOf(call, containerId));
+      await setPosition(call);
+      return { processes };
     },
 
     async metrics({ filters }, call) {
       const namespace = call.namespace();
-      const wanted = parseFilter(filters);
+      const wanted = parseFilter(filters, "unmapped");
       const { value: tasks, next } = await ledger.read((view) => view.tasks.list(namespace));
       const fields = (id: string) => (path: readonly string[]) =>
         path[0] === "id" ? id : path[0] === "namespace" ? namespace : undefined;

@@ -20,7 +20,7 @@ import { recordLoss } from "./loss.ts";
 import { settleInit, watchExec, watchInit } from "./settle.ts";
 import { type ProcessState, ShimConnection } from "./shim-connection.ts";
 import { isShimNotFound } from "./shim-error.ts";
-import { ShimLog } from "./shim-log.ts";
+import { openShimLog } from "./shim-log.ts";
 
 /** How long a shim may take to tell a process's state while it may be in the middle of a start. */
 const stateMsMax = 10_000;
@@ -51,7 +51,7 @@ export async function takeOver(context: TaskContext, key: TaskKey): Promise<void
     context.logger.warn({ ...key }, "the shim is gone");
     return recordLoss(context, key, "the shim is gone");
   }
-  await adopt(context, context.shims.add(key, connection, openLog(context, key), 0));
+  await adopt(context, context.shims.add(key, connection, openShimLog(context.bundles.pathOf(key), context.logger.child({ ...key })), 0));
 }
 
 /** Undefined when nothing listens at the address: only that proves that the shim has ended. @throws any other failure */
@@ -62,16 +62,6 @@ async function dialUnlessGone({ stopping }: TaskContext, key: TaskKey, endpoint:
     const code = error instanceof TtrpcClosed ? errorCode(error.cause) : undefined;
     if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
     throw error;
-  }
-}
-
-/** A log that cannot be read is no reason to give up a task. */
-function openLog({ bundles, logger }: TaskContext, key: TaskKey): ShimLog | undefined {
-  try {
-    return new ShimLog(bundles.pathOf(key), logger.child({ ...key }));
-  } catch (error) {
-    logger.warn({ ...key, err: error }, "open shim log");
-    return undefined;
   }
 }
 

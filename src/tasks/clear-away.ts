@@ -14,6 +14,7 @@ import { type TaskContext, rowOf } from "./context.ts";
 import type { CleanedUp } from "./launch.ts";
 import { resolveRuntimePath } from "./runtime-path.ts";
 import { ShimConnection } from "./shim-connection.ts";
+import { openShimLog } from "./shim-log.ts";
 import { endProcess, endShimProcesses, isShimOf } from "./shim-process.ts";
 import { withTimeout } from "./timeout.ts";
 
@@ -83,12 +84,15 @@ async function shimBinaryOf(context: TaskContext, key: TaskKey): Promise<string 
 async function endShim(context: TaskContext, key: TaskKey, endpoint: ShimEndpoint, given: ShimConnection | undefined): Promise<void> {
   const connection = given ?? (await dialOrUndefined(context, key, endpoint));
   if (connection === undefined) return;
+  // A shim that had not opened its log yet when the daemon ended waits for that, and answers nothing before.
+  const log = openShimLog(context.bundles.pathOf(key), context.logger.child({ ...key }));
   try {
     if (servesAnother(context, key, endpoint.address)) await endContainer(connection);
     else await endServer(context, connection);
   } catch (error) {
     context.logger.debug({ ...key, err: error }, "end shim");
   } finally {
+    log?.close();
     connection.close();
   }
 }

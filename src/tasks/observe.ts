@@ -50,6 +50,10 @@ export async function observe(context: TaskContext, envelope: Envelope, pid: num
     const { containerId } = decoded(payloads.TaskOOM, event?.value, topic);
     const key = { namespace, id: containerId };
     if (isUnknown(context, key, topic)) return;
+    const shim = context.shims.get(key);
+    const oomedAt = unixNanoFromTimestamp(envelope.timestamp)!;
+    if (shim?.oomedAt === oomedAt) return;
+    if (shim !== undefined) shim.oomedAt = oomedAt;
     await report(context, shimOrigin(context, key, pid), key, (row) => (row === undefined ? [] : [{ type: "RecordOomed" }]));
     return;
   }

@@ -15,6 +15,7 @@ import { isSettled, recordLoss } from "./loss.ts";
 import { ShimConnection } from "./shim-connection.ts";
 import { endStartCommands } from "./shim-process.ts";
 import { isShimNotFound } from "./shim-error.ts";
+import { openShimLog } from "./shim-log.ts";
 
 /** Tasks that are recovered at once. */
 export const recoveriesMax = 16;
@@ -74,7 +75,10 @@ async function recoverWithoutShim(context: TaskContext, key: TaskKey, row: TaskS
 async function recoverCreating(context: TaskContext, key: TaskKey): Promise<void> {
   await endStartCommands(key, context.address);
   const endpoint = await endpointInBundle(context, key);
+  // A shim that had not opened its log yet when the daemon ended waits for that.
+  const log = openShimLog(context.bundles.pathOf(key), context.logger.child({ ...key }));
   const pid = endpoint === undefined ? undefined : await createdPid(context, key, endpoint);
+  log?.close();
   if (endpoint === undefined || pid === undefined) {
     await clearAway(context, key);
     await report(context, ownOrigin(context, key), key, () => [{ type: "RecordCreateFailed", message: interrupted }]);

@@ -2,8 +2,8 @@
  * The `log` FIFO of a bundle, through which a shim's own log lines come to the daemon's.
  *
  * Owns this end of it, open for reading and writing: so there is always a reader, and a shim never blocks or gets EPIPE on a
- * log line, and never sees the end when the daemon opens it anew. It must be open before the shim starts, and again after the
- * daemon restarts (containerd: runtime/v2/shim_unix.go).
+ * log line, and never sees the end when the daemon opens it anew. It must be open before the shim starts, which waits for a
+ * reader before it serves anything, and again after the daemon restarts (containerd: runtime/v2/shim_unix.go).
  */
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
@@ -52,5 +52,15 @@ export class ShimLog {
     const lines = (this.#line + text).split("\n");
     this.#line = lines.pop()!.slice(0, lineLengthMax);
     for (const line of lines) if (line !== "") this.#logger.debug({ shim: line.slice(0, lineLengthMax) }, "shim log");
+  }
+}
+
+/** The bundle's log, or undefined where it cannot be opened: that is no reason to give up a task. */
+export function openShimLog(bundle: string, logger: Logger): ShimLog | undefined {
+  try {
+    return new ShimLog(bundle, logger);
+  } catch (error) {
+    logger.debug({ err: error }, "open shim log");
+    return undefined;
   }
 }

@@ -72,27 +72,33 @@ export async function endStartCommands(key: TaskKey, address: string): Promise<v
 export async function endShimProcesses(key: TaskKey, address: string, spared: (shimAddress: string) => boolean): Promise<void> {
   await endStartCommands(key, address);
   for (const server of findShimProcesses(key, address)) {
-    const listensAt = listeningAddress(server.pid);
-    if (listensAt === undefined || !spared(listensAt)) await endProcess(server);
+    if (!socketAddresses(server.pid).some(spared)) await endProcess(server);
   }
 }
 
-/** Where a shim's server listens, as it would tell it: its socket is the one descriptor that its `start` handed it. */
-function listeningAddress(pid: number): string | undefined {
-  let link: string;
-  try {
-    link = readlinkSync(`/proc/${pid}/fd/3`);
-  } catch {
-    return undefined;
-  }
-  const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1];
-  if (inode === undefined) return undefined;
+/** Where a process listens, as a shim would tell it; its accepted connections have the same address. */
+function socketAddresses(pid: number): string[] {
+  const inodes = socketInodes(pid);
   // proc_pid_net(5): seven columns, then the path, if any; an abstract name begins with @.
-  for (const line of readFileSync("/proc/net/unix", "utf8").split("\n")) {
-    const [, , , , , , ino, path] = line.trim().split(/\s+/);
-    if (ino === inode && path !== undefined) return path.startsWith("@") ? path.slice(1) : `unix://${path}`;
+  return readFileSync("/proc/net/unix", "utf8")
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , , , , , inode, path]) => inode !== undefined && path !== undefined && inodes.has(inode))
+    .map(([, , , , , , , path]) => (path!.startsWith("@") ? path!.slice(1) : `unix://${path}`));
+}
+
+function socketInodes(pid: number): Set<string> {
+  const inodes = new Set<string>();
+  try {
+    for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+      const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+      if (inode !== undefined) inodes.add(inode);
+    }
+  } catch (error) {
+    // It has ended, or closed one of them, meanwhile; in doubt it has no socket that anyone could be connected to.
+    if (errorCode(error) !== "ENOENT" && errorCode(error) !== "ESRCH") throw error;
   }
-  return undefined;
+  return inodes;
 }
 
 function argumentsOf(pid: number): string[] {

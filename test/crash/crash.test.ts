@@ -35,7 +35,7 @@ test(`${kills} kills lose nothing that was acknowledged and leave nothing behind
   const random = mulberry32(seed);
   const directory = await temporaryDirectory(t);
   const image = await buildImage(directory);
-  const daemon = await shiplogd(["--log-level", "warn"]);
+  const daemon = await shiplogd(["--log-level", "debug"]);
   t.after(() => daemon.dispose());
   await daemon.start();
   const imported = await ctr(daemon.address, namespace, ["images", "import", image.archive]);

@@ -22,7 +22,7 @@ export function script({ name, archive, manifest, layer, fifos }: ScriptImage): 
   const plain = (...args: readonly string[]): ScriptStep => ({ args });
   const missing = `sha256:${"0".repeat(64)}`;
   return [
-    { args: ["version"], differs: { reason: "each names its own version", lines: /^ *(Version|Revision|UUID|Go version):/ } },
+    { args: ["version"], differs: { reason: "each names its own version", lines: /^ *(Version|Revision|UUID|Go version):|^WARNING: (version|revision) mismatch/ } },
     plain("images", "import", archive),
     plain("images", "ls"),
     plain("images", "ls", "-q"),

@@ -11,6 +11,9 @@ import { endShims, mountsBelow, unmount } from "./traces.ts";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 
+/** Characters of a daemon's log that a failed start shows. */
+const LOG_SHOWN_MAX = 20_000;
+
 export interface DaemonPaths {
   readonly directory: string;
   readonly root: string;
@@ -48,10 +51,14 @@ export class TestDaemon {
       stdio: "ignore",
     });
     this.#child = child;
-    await eventually(`${this.name} listens on ${this.address}`, async () => {
-      if (child.exitCode !== null) throw new Error(`${this.name} ended at start:\n${await readFile(log, "utf8")}`);
-      return (await answers(this.address)) ? true : undefined;
-    });
+    try {
+      await eventually(`${this.name} listens on ${this.address}`, async () => {
+        if (child.exitCode !== null) throw new Error(`${this.name} ended at start`);
+        return (await answers(this.address)) ? true : undefined;
+      });
+    } catch (error) {
+      throw new Error(`start ${this.name}; the end of its log:\n${(await this.log()).slice(-LOG_SHOWN_MAX)}`, { cause: error });
+    }
   }
 
   /** Ends the daemon by a signal and waits until it is gone. */
@@ -72,7 +79,7 @@ export class TestDaemon {
   async dispose(): Promise<void> {
     await this.end("SIGTERM");
     await endShims(this.address);
-    for (const point of (await mountsBelow(this.paths.directory)).reverse()) await unmount(point);
+    for (const point of (await mountsBelow(this.paths.directory)).toReversed()) await unmount(point);
     await rm(this.paths.directory, { recursive: true, force: true, maxRetries: 3 });
   }
 }

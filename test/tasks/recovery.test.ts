@@ -7,11 +7,10 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { TaskCommand } from "../../src/machines/mod.ts";
-import { processStartTime } from "../../src/platform/mod.ts";
 import { ShimConnection } from "../../src/tasks/shim-connection.ts";
 import { ShimLog } from "../../src/tasks/shim-log.ts";
 import { TaskDaemon } from "./task-daemon.ts";
-import { eventually, logger, noIo, processSpecOf, shimBinary, shimsOf, specOf } from "./workshop.ts";
+import { eventually, hasEnded, logger, noIo, processSpecOf, shimBinary, shimsOf, specOf } from "./workshop.ts";
 
 let daemon: TaskDaemon;
 before(async () => {
@@ -20,7 +19,6 @@ before(async () => {
 after(() => daemon.remove());
 
 const key = (id: string) => ({ namespace: daemon.namespace, id });
-const isGone = (pid: number) => processStartTime(pid) === undefined;
 const never = new AbortController().signal;
 
 async function nothingIsLeftOf(id: string): Promise<void> {
@@ -57,8 +55,17 @@ async function launch(id: string, args: readonly string[]) {
   const bundle = await daemon.workshop.bundles.create(key(id), specOf(key(id), args).value);
   const log = new ShimLog(bundle, logger);
   const endpoint = await daemon.workshop.launcher.start(shimBinary, key(id), bundle, null);
-  log.close();
-  return { bundle, endpoint };
+  const shim = await ShimConnection.dial(key(id), endpoint, never);
+  const { rootfs } = daemon.workshop;
+  return {
+    endpoint,
+    shim,
+    create: () => shim.create({ bundle, rootfs, io: noIo, options: null, checkpoint: "" }),
+    end() {
+      shim.close();
+      log.close();
+    },
+  };
 }
 
 test("a create that had done nothing yet has failed", async () => {
@@ -78,7 +85,8 @@ test("a create that had made its bundle has failed, and the bundle goes", async 
 
 test("a create whose shim runs without a container has failed, and the shim goes", async () => {
   await beginCreate("launched", ["true"]);
-  await launch("launched", ["true"]);
+  const launched = await launch("launched", ["true"]);
+  launched.end();
   await daemon.restart();
   assert.deepEqual(await daemon.types("launched"), ["TaskCreating", "TaskCreateFailed"]);
   await nothingIsLeftOf("launched");
@@ -86,10 +94,9 @@ test("a create whose shim runs without a container has failed, and the shim goes
 
 test("a create whose container is there has succeeded, and the task can be started", async () => {
   await beginCreate("made", ["sh", "-c", "exit 8"]);
-  const { bundle, endpoint } = await launch("made", ["sh", "-c", "exit 8"]);
-  const shim = await ShimConnection.dial(key("made"), endpoint, never);
-  const pid = await shim.create({ bundle, rootfs: daemon.workshop.rootfs, io: noIo, options: null, checkpoint: "" });
-  shim.close();
+  const { endpoint, create, end } = await launch("made", ["sh", "-c", "exit 8"]);
+  const pid = await create();
+  end();
   await daemon.restart();
   assert.deepEqual(await daemon.types("made"), ["TaskCreating", "TaskCreated"]);
   assert.deepEqual([daemon.task("made")!.pid, daemon.task("made")!.shim], [pid, endpoint]);
@@ -99,12 +106,11 @@ test("a create whose container is there has succeeded, and the task can be start
 
 test("a create whose container was killed meanwhile has succeeded, and its exit is recorded", async () => {
   await beginCreate("made-ended", ["true"]);
-  const { bundle, endpoint } = await launch("made-ended", ["true"]);
-  const shim = await ShimConnection.dial(key("made-ended"), endpoint, never);
-  await shim.create({ bundle, rootfs: daemon.workshop.rootfs, io: noIo, options: null, checkpoint: "" });
+  const { shim, create, end } = await launch("made-ended", ["true"]);
+  await create();
   await shim.kill("", 9, false);
   await shim.wait("");
-  shim.close();
+  end();
   await daemon.restart();
   assert.deepEqual(await daemon.types("made-ended"), ["TaskCreating", "TaskCreated", "TaskExited"]);
 });
@@ -183,7 +189,7 @@ test("a start whose shim is gone has failed, and the task is lost", async () => 
   process.kill(shimsOf(daemon.workshop.address).find(({ id }) => id === "startlost")!.pid, "SIGKILL");
   await daemon.begin();
   assert.deepEqual(await since("startlost", "TaskStarting"), ["TaskStarting", "TaskStartFailed", "TaskShimLost", "TaskExited"]);
-  assert.ok(isGone(pid));
+  assert.ok(hasEnded(pid));
 });
 
 test("an exec's open start is closed as the shim tells it, in every state that it can be in", async () => {
@@ -272,20 +278,20 @@ test("a pause or a resume that nobody recorded is recorded", async () => {
 });
 
 test("a shim, its container and its bundle that no row owns are cleared away", async () => {
-  const { endpoint, bundle } = await launch("leftover", ["sleep", "1000"]);
-  const shim = await ShimConnection.dial(key("leftover"), endpoint, never);
-  const pid = await shim.create({ bundle, rootfs: daemon.workshop.rootfs, io: noIo, options: null, checkpoint: "" });
+  const { shim, create, end } = await launch("leftover", ["sleep", "1000"]);
+  const pid = await create();
   await shim.start("");
-  shim.close();
-  await writeFile(join(bundle, "shim-binary-path"), shimBinary);
+  end();
+  await daemon.workshop.bundles.writeShimBinaryPath(key("leftover"), shimBinary);
   await daemon.restart();
   await nothingIsLeftOf("leftover");
-  assert.ok(isGone(pid));
+  assert.ok(hasEnded(pid));
 });
 
 test("a bundle that no row owns makes way for a task of its name", async () => {
   await daemon.container("again", ["sh", "-c", "exit 1"]);
-  await launch("again", ["sleep", "1000"]);
+  const leftover = await launch("again", ["sleep", "1000"]);
+  leftover.end();
   await daemon.create("again");
   assert.equal(shimsOf(daemon.workshop.address).filter(({ id }) => id === "again").length, 1);
   await daemon.manager.start(daemon.origin, "again", "");

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { processStartTime } from "../../src/platform/mod.ts";
 import { TaskDaemon } from "./task-daemon.ts";
-import { noIo, processSpecOf, shimsOf } from "./workshop.ts";
+import { hasEnded, noIo, processSpecOf, shimsOf } from "./workshop.ts";
 import { eventually } from "../harness/eventually.ts";
 
 let daemon: TaskDaemon;
@@ -13,7 +12,6 @@ after(() => daemon.remove());
 
 const shimPid = (id: string) => shimsOf(daemon.workshop.address).find((shim) => shim.id === id)!.pid;
 const bundleIds = async () => (await daemon.workshop.bundles.list()).map(({ id }) => id);
-const isGone = (pid: number) => processStartTime(pid) === undefined;
 
 test("a task that runs through a restart is the same task after it", async () => {
   const pid = await daemon.run("adopted", ["sleep", "1000"]);
@@ -79,7 +77,7 @@ test("a shim that is killed is recorded as lost, once, and its task can be delet
   assert.deepEqual([exit.status, exit.known], [137, false]);
   assert.deepEqual((await daemon.types("lost")).slice(-3), ["TaskShimLost", "ExecExited", "TaskExited"]);
   assert.equal(daemon.task("lost")!.shim, null);
-  assert.ok(isGone(pid), "the container ends with its shim");
+  assert.ok(hasEnded(pid), "the container ends with its shim");
   assert.ok(!(await bundleIds()).includes("lost"));
   assert.deepEqual(await manager.pids({ namespace: daemon.namespace, id: "lost" }), []);
   await daemon.restart();
@@ -96,7 +94,7 @@ test("a shim that died while the daemon was down is recorded as lost, once", asy
   assert.deepEqual((await daemon.types("died")).slice(-2), ["TaskShimLost", "TaskExited"]);
   const { status, known } = await daemon.only("died", "TaskExited");
   assert.deepEqual([status, known], [137, false]);
-  assert.ok(isGone(pid));
+  assert.ok(hasEnded(pid));
   await daemon.restart();
   await daemon.only("died", "TaskShimLost");
 });
@@ -111,7 +109,7 @@ test("a shim whose connection is cut but that lives on keeps its task", async ()
   await daemon.restart();
   assert.notEqual(daemon.manager, manager);
   assert.deepEqual(await daemon.types("cut"), before);
-  assert.ok(!isGone(pid));
+  assert.ok(!hasEnded(pid));
 });
 
 test("a hung shim keeps its task through a restart, holds up no other, and is taken over once it answers", async () => {
@@ -155,7 +153,7 @@ test("tasks of one group share a shim, and each ends without the other", async (
   await daemon.withShim("leader", (shim) => shim.start(""));
   await daemon.record("leader", { type: "RecordDeleted", exit: { pid: orphan, status: 0, exitedAt: 1n, known: false } });
   await daemon.begin();
-  assert.ok(isGone(orphan));
+  assert.ok(hasEnded(orphan));
   assert.ok(!(await bundleIds()).includes("leader"));
   assert.equal(daemon.task("member")!.status, "running");
   await daemon.kill("member");

@@ -136,6 +136,16 @@ function json(typeUrl: string, value: unknown): AnyValue {
   return { typeUrl, value: Buffer.from(JSON.stringify(value)) };
 }
 
+/** True when the process has ended, reaped or not: who reaps it once its shim is dead is not the daemon's business. */
+export function hasEnded(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
+  } catch {
+    return true;
+  }
+}
+
 export const noIo = { stdin: "", stdout: "", stderr: "", terminal: false } as const;
 
 /** Resolves when `condition` holds; for what the kernel or a shim does without telling. Fails after ten seconds. */

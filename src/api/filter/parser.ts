@@ -103,7 +103,7 @@ class Parser {
     const before = this.#input.slice(0, at);
     const after = this.#input.slice(at + 1);
     const where = at < this.#input.length ? `${before} >|${this.#input[at]}|< ${after}` : this.#input;
-    return new ShiplogError("InvalidArgument", `filters: parse error: [${where}]: ${problem}`, {
+    return new ShiplogError("InvalidArgument", `filters: parse error: [${where}]: ${problem}: invalid argument`, {
       reason: "InvalidFilter",
     });
   }

@@ -100,7 +100,7 @@ test("what is no filter is refused in containerd's words", () => {
   for (const [filter, text] of Object.entries(refused)) {
     assert.throws(
       () => parseFilter([filter]),
-      { class: "InvalidArgument", message: `filters: parse error: ${text}` },
+      { class: "InvalidArgument", message: `filters: parse error: ${text}: invalid argument` },
       filter,
     );
   }
