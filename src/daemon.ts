@@ -75,8 +75,10 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
 
   const store = new ContentStore({ root, files });
   await store.open();
-  const workers = new SnapshotWorkers(availableParallelism());
-  const snapshotters = await openSnapshotters(root, workers);
+  // Apart, so that measuring or removing a directory never waits behind a layer.
+  const layerWorkers = new SnapshotWorkers(availableParallelism());
+  const directoryWorkers = new SnapshotWorkers(1);
+  const snapshotters = await openSnapshotters(root, directoryWorkers);
   const temporary = join(state, "mounts");
   await files.makeDirectory("daemon.makeDirectory", temporary);
 
@@ -114,7 +116,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   grpc.add(wire.leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds }));
   grpc.add(wire.content.ContentDefinition, contentService({ ledger, store, onLeftover }));
   grpc.add(wire.snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
-  grpc.add(wire.diff.DiffDefinition, diffService({ ledger, store, apply: { workers, temporary } }));
+  grpc.add(wire.diff.DiffDefinition, diffService({ ledger, store, apply: { workers: layerWorkers, temporary } }));
   grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger }));
   grpc.add(wire.events.EventsDefinition, eventsService({
     ledger,
@@ -142,7 +144,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
       await grpc.close({ graceMs: STOP_GRACE_MS });
       await manager.close();
       await ttrpc.close();
-      await workers.close();
+      await Promise.all([layerWorkers.close(), directoryWorkers.close()]);
       await tables.close();
       await log.close();
     },

@@ -3,7 +3,7 @@ import { ShiplogError } from "../error.ts";
 import { encodeData, type Fact, type Log, type Position } from "../events/mod.ts";
 import { parseStream, type Tables } from "../projections/mod.ts";
 import type { VerifyReport } from "../verify.ts";
-import { log as wire } from "../wire/mod.ts";
+import type { log as wire } from "../wire/mod.ts";
 import type { Service } from "./service.ts";
 
 /** Bytes of fact data or row values in one message, well below what a message may hold. */

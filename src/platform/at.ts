@@ -63,25 +63,42 @@ export interface Confinement {
  * Opens `path` with `root` as its root directory (openat2 with RESOLVE_IN_ROOT): `..`, absolute paths and symbolic links all stay inside.
  * @throws KernelError
  */
-export function openIn(root: number, path: Name, flags: number, options: Confinement & { mode?: number } = {}, hook: OperationHook = proceed): number {
+export function openIn(
+  root: number,
+  path: Name,
+  flags: number,
+  options: Confinement & { mode?: number } = {},
+  hook: OperationHook = proceed,
+): number {
   const bytes = cString(path, "openat2");
   const how = Buffer.alloc(24);
   how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
   how.writeBigUInt64LE(BigInt(options.mode ?? 0), 8);
-  const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (options.noLinks ? RESOLVE_NO_SYMLINKS : 0) | (options.noMounts ? RESOLVE_NO_XDEV : 0);
+  const resolve =
+    RESOLVE_IN_ROOT |
+    RESOLVE_NO_MAGICLINKS |
+    (options.noLinks ? RESOLVE_NO_SYMLINKS : 0) |
+    (options.noMounts ? RESOLVE_NO_XDEV : 0);
   how.writeBigUInt64LE(BigInt(resolve), 16);
   return kernelCall("openat2", hook, { path }, () => c.openat2(SYS_OPENAT2, root, bytes, how, how.length));
 }
 
 /** Opens `path` inside `root` only to stand on it: as the directory of later calls, or to ask for its status. @throws KernelError */
-export function standIn(root: number, path: Name, options: Confinement & { directory?: boolean } = {}, hook: OperationHook = proceed): number {
+export function standIn(
+  root: number,
+  path: Name,
+  options: Confinement & { directory?: boolean } = {},
+  hook: OperationHook = proceed,
+): number {
   return openIn(root, path, O_PATH | (options.directory ? constants.O_DIRECTORY : 0), options, hook);
 }
 
 /** Opens one name in a directory, never through a symbolic link (ELOOP). @throws KernelError */
 export function openAt(directory: number, name: Name, flags: number, mode = 0, hook: OperationHook = proceed): number {
   const bytes = cString(name, "openat");
-  return kernelCall("openat", hook, { path: name }, () => c.openat(directory, bytes, flags | constants.O_NOFOLLOW | O_CLOEXEC, mode));
+  return kernelCall("openat", hook, { path: name }, () =>
+    c.openat(directory, bytes, flags | constants.O_NOFOLLOW | O_CLOEXEC, mode),
+  );
 }
 
 /** Closes a descriptor. Linux has closed it even where the call says it was interrupted, so failures are not errors here. */
@@ -108,7 +125,13 @@ export function removeDirectoryAt(directory: number, name: Name, hook: Operation
 }
 
 /** Makes a hard link to the very file that is named, also when that is a symbolic link. @throws KernelError */
-export function linkAt(fromDirectory: number, from: Name, directory: number, name: Name, hook: OperationHook = proceed): void {
+export function linkAt(
+  fromDirectory: number,
+  from: Name,
+  directory: number,
+  name: Name,
+  hook: OperationHook = proceed,
+): void {
   const source = cString(from, "linkat");
   const bytes = cString(name, "linkat");
   kernelCall("linkat", hook, { path: from, dest: name }, () => c.linkat(fromDirectory, source, directory, bytes, 0));
@@ -130,7 +153,13 @@ export function readLinkAt(directory: number, name: Name, hook: OperationHook = 
 }
 
 /** Makes a device, FIFO or socket node; `mode` holds the file type too, and the process's umask applies. @throws KernelError */
-export function makeNodeAt(directory: number, name: Name, mode: number, device: readonly [major: number, minor: number], hook: OperationHook = proceed): void {
+export function makeNodeAt(
+  directory: number,
+  name: Name,
+  mode: number,
+  device: readonly [major: number, minor: number],
+  hook: OperationHook = proceed,
+): void {
   const bytes = cString(name, "mknodat");
   kernelCall("mknodat", hook, { path: name }, () => c.mknodat(directory, bytes, mode, deviceNumber(device)));
 }
@@ -143,7 +172,13 @@ function deviceNumber([major, minor]: readonly [number, number]): bigint {
 }
 
 /** Changes owner and group of the very file that is named. @throws KernelError */
-export function changeOwnerAt(directory: number, name: Name, uid: number, gid: number, hook: OperationHook = proceed): void {
+export function changeOwnerAt(
+  directory: number,
+  name: Name,
+  uid: number,
+  gid: number,
+  hook: OperationHook = proceed,
+): void {
   const bytes = cString(name, "fchownat");
   kernelCall("fchownat", hook, { path: name }, () => c.fchownat(directory, bytes, uid, gid, AT_SYMLINK_NOFOLLOW));
 }
@@ -157,7 +192,13 @@ export function changeModeAt(directory: number, name: Name, mode: number, hook: 
 const nanosecondsPerSecond = 1_000_000_000n;
 
 /** Sets both times, nanoseconds since 1970, of the very file that is named. @throws KernelError */
-export function changeTimesAt(directory: number, name: Name, atime: bigint, mtime: bigint, hook: OperationHook = proceed): void {
+export function changeTimesAt(
+  directory: number,
+  name: Name,
+  atime: bigint,
+  mtime: bigint,
+  hook: OperationHook = proceed,
+): void {
   const bytes = cString(name, "utimensat");
   const times = Buffer.alloc(32);
   for (const [index, time] of [atime, mtime].entries()) {

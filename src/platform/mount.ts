@@ -131,7 +131,9 @@ function shortenLowerDirectories(options: readonly string[], opened: number[]): 
     return `/proc/self/fd/${descriptor}`;
   };
   return options
-    .map((option) => (option.startsWith(prefix) ? prefix + option.slice(prefix.length).split(":").map(open).join(":") : option))
+    .map((option) =>
+      option.startsWith(prefix) ? prefix + option.slice(prefix.length).split(":").map(open).join(":") : option,
+    )
     .join(",");
 }
 
@@ -141,7 +143,11 @@ function within(root: string, description: MountDescription): string {
 }
 
 /** Mounts all of a snapshot's mounts in order; when one fails those before it are undone. @throws KernelError */
-export async function mountAll(descriptions: readonly MountDescription[], target: string, hook: OperationHook = proceed): Promise<void> {
+export async function mountAll(
+  descriptions: readonly MountDescription[],
+  target: string,
+  hook: OperationHook = proceed,
+): Promise<void> {
   const done: MountDescription[] = [];
   try {
     for (const description of descriptions) {
@@ -158,12 +164,18 @@ export async function mountAll(descriptions: readonly MountDescription[], target
  * Undoes the topmost mount on `target`; a busy one is tried again for 2.5 seconds. `lazy` takes it out of sight at once and leaves the rest
  * to its last user. @throws KernelError: EINVAL when nothing is mounted there, EBUSY
  */
-export async function unmount(target: string, options: { lazy?: boolean } = {}, hook: OperationHook = proceed): Promise<void> {
+export async function unmount(
+  target: string,
+  options: { lazy?: boolean } = {},
+  hook: OperationHook = proceed,
+): Promise<void> {
   const path = cString(target, "umount2");
   const flags = UMOUNT_NOFOLLOW | (options.lazy ? MNT_DETACH : 0);
   for (let attempt = 1; ; attempt++) {
     try {
-      await kernelCallAsync("umount2", hook, { path: target }, [path], (answered) => umount2.async(path, flags, answered));
+      await kernelCallAsync("umount2", hook, { path: target }, [path], (answered) =>
+        umount2.async(path, flags, answered),
+      );
       return;
     } catch (thrown) {
       if (errorCode(thrown) !== "EBUSY" || attempt === unmountAttemptsMax) throw thrown;
@@ -173,7 +185,11 @@ export async function unmount(target: string, options: { lazy?: boolean } = {}, 
 }
 
 /** Undoes every mount on `target`. Nothing mounted there, or no such directory, is no error. @throws KernelError: EBUSY */
-export async function unmountAll(target: string, options: { lazy?: boolean } = {}, hook: OperationHook = proceed): Promise<void> {
+export async function unmountAll(
+  target: string,
+  options: { lazy?: boolean } = {},
+  hook: OperationHook = proceed,
+): Promise<void> {
   for (let count = 0; count < stackedMountsMax; count++) {
     try {
       await unmount(target, options, hook);
@@ -208,8 +224,13 @@ export async function withTemporaryMount<T>(
   }
 }
 
-async function unmountWhole(descriptions: readonly MountDescription[], root: string, hook: OperationHook): Promise<void> {
-  for (const description of descriptions.toReversed()) if (description.target) await unmountAll(within(root, description), {}, hook);
+async function unmountWhole(
+  descriptions: readonly MountDescription[],
+  root: string,
+  hook: OperationHook,
+): Promise<void> {
+  for (const description of descriptions.toReversed())
+    if (description.target) await unmountAll(within(root, description), {}, hook);
   await unmountAll(root, {}, hook);
 }
 

@@ -40,7 +40,14 @@ function parseLine(line: string): MountInfo {
   const [id, parent, device, root, mountpoint, options] = fields;
   const [type, source, superOptions] = fields.slice(separator + 1);
   const [major, minor] = device?.split(":") ?? [];
-  if (separator < 0 || minor === undefined || root === undefined || mountpoint === undefined || type === undefined || source === undefined)
+  if (
+    separator < 0 ||
+    minor === undefined ||
+    root === undefined ||
+    mountpoint === undefined ||
+    type === undefined ||
+    source === undefined
+  )
     throw new Error(`read mountinfo: not a mount: '${line}'`);
   return {
     id: Number(id),

@@ -9,7 +9,12 @@ const outputBytesMax = 1024 * 1024;
  * Runs `file` with `args`, found by PATH, and resolves with its standard output once it has ended well.
  * @throws Error with the tail of what it said on standard error, and the original error as cause
  */
-export async function runProgram(operation: string, file: string, args: readonly string[], hook: OperationHook = proceed): Promise<string> {
+export async function runProgram(
+  operation: string,
+  file: string,
+  args: readonly string[],
+  hook: OperationHook = proceed,
+): Promise<string> {
   hook(operation);
   return new Promise((resolve, reject) => {
     execFile(file, args, { maxBuffer: outputBytesMax }, (error, stdout, stderr) => {

@@ -16,14 +16,23 @@ const c = {
 const xattrBytesMax = 65_536;
 
 /** Sets or replaces one attribute. @throws KernelError, ENOTSUP where the file system or the name's class has none */
-export function setXattr(path: string | Buffer, name: string | Buffer, value: Buffer, hook: OperationHook = proceed): void {
+export function setXattr(
+  path: string | Buffer,
+  name: string | Buffer,
+  value: Buffer,
+  hook: OperationHook = proceed,
+): void {
   const file = cString(path, "lsetxattr");
   const attribute = cString(name, "lsetxattr");
   kernelCall("lsetxattr", hook, { path }, () => c.lsetxattr(file, attribute, value, value.length, 0));
 }
 
 /** The value of one attribute, or undefined when the file has none of that name. @throws KernelError */
-export function getXattr(path: string | Buffer, name: string | Buffer, hook: OperationHook = proceed): Buffer | undefined {
+export function getXattr(
+  path: string | Buffer,
+  name: string | Buffer,
+  hook: OperationHook = proceed,
+): Buffer | undefined {
   const file = cString(path, "lgetxattr");
   const attribute = cString(name, "lgetxattr");
   const value = Buffer.alloc(xattrBytesMax);
@@ -41,5 +50,9 @@ export function listXattrs(path: string | Buffer, hook: OperationHook = proceed)
   const file = cString(path, "llistxattr");
   const names = Buffer.alloc(xattrBytesMax);
   const length = kernelCall("llistxattr", hook, { path }, () => c.llistxattr(file, names, names.length));
-  return names.subarray(0, length).toString().split("\0").filter((name) => name !== "");
+  return names
+    .subarray(0, length)
+    .toString()
+    .split("\0")
+    .filter((name) => name !== "");
 }

@@ -39,9 +39,9 @@ class HeadTable<Row> implements Table<Row> {
   }
 
   set(namespace: string, key: string, head: Head<Row>): void {
-    let rows = this.#namespaces.get(namespace);
-    if (rows === undefined) this.#namespaces.set(namespace, (rows = new Map()));
-    rows.set(key, head);
+    const rows = this.#namespaces.get(namespace);
+    if (rows === undefined) this.#namespaces.set(namespace, new Map([[key, head]]));
+    else rows.set(key, head);
   }
 
   delete(namespace: string, key: string): void {

@@ -44,12 +44,16 @@ async function* rejoined(start: readonly Buffer[], rest: AsyncIterator<Buffer>):
 
 /** The decoder that a stream beginning with these bytes needs: RFC 1952 and RFC 8878 (both frame kinds), as containerd's archive/compression. */
 function decoderFor(start: Buffer): Transform | undefined {
-  if (start.length >= 3 && start[0] === 0x1f && start[1] === 0x8b && start[2] === 0x08) return createGunzip({ chunkSize: outputBytesMax });
+  if (start.length >= 3 && start[0] === 0x1f && start[1] === 0x8b && start[2] === 0x08)
+    return createGunzip({ chunkSize: outputBytesMax });
   if (start.length < 4) return undefined;
   const magic = start.readUInt32LE(0);
   const skippable = start.length >= 8 && (magic & 0xfffffff0) >>> 0 === 0x184d2a50;
   if (magic !== 0xfd2fb528 && !skippable) return undefined;
-  return createZstdDecompress({ chunkSize: outputBytesMax, params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLogMax } });
+  return createZstdDecompress({
+    chunkSize: outputBytesMax,
+    params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLogMax },
+  });
 }
 
 async function* decoded(source: AsyncIterable<Buffer>, transform: Transform): AsyncGenerator<Buffer> {
@@ -72,7 +76,8 @@ async function* decoded(source: AsyncIterable<Buffer>, transform: Transform): As
     }
   } catch (thrown) {
     if (sourceFailure !== undefined) throw sourceFailure.thrown;
-    if (thrown instanceof Error && typeof (thrown as { code?: unknown }).code === "string") throw new LayerInvalid(`compressed stream: ${thrown.message}`, offset, { cause: thrown });
+    if (thrown instanceof Error && typeof (thrown as { code?: unknown }).code === "string")
+      throw new LayerInvalid(`compressed stream: ${thrown.message}`, offset, { cause: thrown });
     throw thrown;
   }
 }

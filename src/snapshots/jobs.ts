@@ -7,7 +7,10 @@ import type { Usage } from "./tree.ts";
 /** Each kind of job with what it is given and what it answers. */
 export interface Jobs {
   /** `blob` is a path; without one the owner is asked for the bytes piece by piece. */
-  apply: { given: { readonly blob: string | undefined; readonly mediaType: string; readonly target: LayerTarget }; answer: AppliedLayer };
+  apply: {
+    given: { readonly blob: string | undefined; readonly mediaType: string; readonly target: LayerTarget };
+    answer: AppliedLayer;
+  };
   /** Adds up what a directory takes. */
   usage: { given: { readonly directory: string }; answer: Usage };
   /** Removes a name within a directory, and all below it. */
@@ -17,7 +20,14 @@ export type JobKind = keyof Jobs;
 
 /** To the worker. `cancelled[0]` turns 1 when nobody waits any more. */
 export type ToWorker =
-  | { [K in JobKind]: { readonly message: "job"; readonly kind: K; readonly given: Jobs[K]["given"]; readonly cancelled: Int32Array } }[JobKind]
+  | {
+      [K in JobKind]: {
+        readonly message: "job";
+        readonly kind: K;
+        readonly given: Jobs[K]["given"];
+        readonly cancelled: Int32Array;
+      };
+    }[JobKind]
   | { readonly message: "piece"; readonly bytes: Uint8Array | undefined }
   | { readonly message: "sourceFailed" };
 

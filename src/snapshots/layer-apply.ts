@@ -22,7 +22,12 @@ export interface AppliedLayer {
  * `proceed` is called between pieces of at most a megabyte or the source's own, and stops the work by throwing.
  * @throws MediaTypeUnsupported, LayerInvalid, LayerWriteFailed, and what the source or `proceed` throws
  */
-export async function applyLayerHere(source: AsyncIterable<Buffer>, mediaType: string, target: LayerTarget, proceed: () => void): Promise<AppliedLayer> {
+export async function applyLayerHere(
+  source: AsyncIterable<Buffer>,
+  mediaType: string,
+  target: LayerTarget,
+  proceed: () => void,
+): Promise<AppliedLayer> {
   const encoding = layerEncoding(mediaType);
   const hash = createHash("sha256");
   const writer = new LayerWriter(target);

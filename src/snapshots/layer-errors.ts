@@ -77,6 +77,10 @@ export function restoreError(plain: PlainError): Error {
     case "MediaTypeUnsupported":
       return new MediaTypeUnsupported(plain.mediaType ?? "");
     default:
-      return Object.assign(new Error(plain.message, options), { name: plain.name }, plain.code === undefined ? {} : { code: plain.code });
+      return Object.assign(
+        new Error(plain.message, options),
+        { name: plain.name },
+        plain.code === undefined ? {} : { code: plain.code },
+      );
   }
 }

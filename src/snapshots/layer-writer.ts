@@ -59,7 +59,8 @@ export class LayerWriter implements TarSink {
   constructor(target: LayerTarget) {
     const [root = -1, ...lowers] = [target.root, ...target.lowers].map((path) => this.#open(path));
     this.#directories = new LayerDirectories(root, lowers, (implied) => this.#implied(implied));
-    this.#whiteouts = target.whiteouts === "mark" ? overlayWhiteouts : new DeletingWhiteouts(() => this.#directories.forget());
+    this.#whiteouts =
+      target.whiteouts === "mark" ? overlayWhiteouts : new DeletingWhiteouts(() => this.#directories.forget());
   }
 
   #open(path: string): number {
@@ -108,7 +109,8 @@ export class LayerWriter implements TarSink {
         const { descriptor } = this.#directories.find(times.path);
         const status = statusAt(descriptor, bytes(times.name));
         // Something else may have taken the directory's place meanwhile, and even its inode.
-        if (status.inode === inode && isDirectory(status.mode)) changeTimesAt(descriptor, bytes(times.name), times.atime, times.mtime);
+        if (status.inode === inode && isDirectory(status.mode))
+          changeTimesAt(descriptor, bytes(times.name), times.atime, times.mtime);
       } catch (thrown) {
         if (errorCode(thrown) !== "ENOENT" && errorCode(thrown) !== "ENOTDIR") throw thrown;
       }
@@ -221,11 +223,13 @@ export class LayerWriter implements TarSink {
     changeOwnerAt(at, name, entry.uid, entry.gid);
     if (entry.xattrs.length > 0) this.#setXattrs(entry, at, name);
     // A hard link may be to a symbolic link, which has no mode of its own.
-    const link = entry.type === EntryType.symbolicLink || (entry.type === EntryType.hardLink && isLink(statusAt(at, name).mode));
+    const link =
+      entry.type === EntryType.symbolicLink || (entry.type === EntryType.hardLink && isLink(statusAt(at, name).mode));
     if (!link) changeModeAt(at, name, entry.mode);
     const mtime = bounded(entry.mtime);
     const atime = entry.atime === undefined || entry.atime < entry.mtime ? mtime : bounded(entry.atime);
-    if (entry.type === EntryType.directory) this.#times.set(statusAt(at, name).inode, { path: this.#path, name: this.#name, atime, mtime });
+    if (entry.type === EntryType.directory)
+      this.#times.set(statusAt(at, name).inode, { path: this.#path, name: this.#name, atime, mtime });
     else changeTimesAt(at, name, atime, mtime);
   }
 
@@ -257,7 +261,12 @@ export class LayerWriter implements TarSink {
     } catch (thrown) {
       if (thrown instanceof LayerInvalid) throw thrown;
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
-      throw new LayerWriteFailed(`apply layer: entry '${shown(entry.name)}' at byte ${entry.offset}: ${reason}`, errorCode(thrown) ?? "EIO", entry.offset, { cause: thrown });
+      throw new LayerWriteFailed(
+        `apply layer: entry '${shown(entry.name)}' at byte ${entry.offset}: ${reason}`,
+        errorCode(thrown) ?? "EIO",
+        entry.offset,
+        { cause: thrown },
+      );
     }
   }
 }

@@ -7,7 +7,10 @@ import { MediaTypeUnsupported } from "./layer-errors.ts";
 /** The media type of what a layer is once it is uncompressed; what an apply answers with. */
 export const uncompressedLayerMediaType = "application/vnd.oci.image.layer.v1.tar";
 
-const dockerLayers = ["application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.foreign.diff.tar"];
+const dockerLayers = [
+  "application/vnd.docker.image.rootfs.diff.tar",
+  "application/vnd.docker.image.rootfs.foreign.diff.tar",
+];
 const ociLayers = [uncompressedLayerMediaType, "application/vnd.oci.image.layer.nondistributable.v1.tar"];
 
 /** `sniff`: look at the first bytes, as Docker's types and its clients have not always told the truth. `plain`: never compressed. */

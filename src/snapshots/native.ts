@@ -45,7 +45,12 @@ class Native implements Snapshotter {
     const draft = this.#directories.draftPath(id);
     if (await this.#directories.exists(draft)) await this.#directories.remove(id);
     await this.#directories.make(draft, contentMode);
-    await runProgram("snapshot.copy", "cp", ["-a", "--reflink=auto", "--", `${this.#directories.path(parent)}/.`, draft], this.#hook);
+    await runProgram(
+      "snapshot.copy",
+      "cp",
+      ["-a", "--reflink=auto", "--", `${this.#directories.path(parent)}/.`, draft],
+      this.#hook,
+    );
     await syncFilesystem(this.root, this.#hook);
     this.#hook("snapshot.rename");
     await rename(draft, this.#directories.path(id));

@@ -33,7 +33,10 @@ class Overlayfs implements Snapshotter {
   }
 
   async open(): Promise<void> {
-    if (/[:,]/.test(this.root)) throw new Error(`open overlayfs snapshotter: root '${this.root}' holds ':' or ',', which mean something else to overlayfs`);
+    if (/[:,]/.test(this.root))
+      throw new Error(
+        `open overlayfs snapshotter: root '${this.root}' holds ':' or ',', which mean something else to overlayfs`,
+      );
     await this.#directories.open();
     await this.#tryMount();
   }
@@ -42,7 +45,8 @@ class Overlayfs implements Snapshotter {
   async #tryMount(): Promise<void> {
     const trial = await mkdtemp(join(this.root, "trial-"));
     try {
-      for (const name of ["lower", "fs", "work", "merged"]) await this.#directories.make(join(trial, name), ownDirectoryMode);
+      for (const name of ["lower", "fs", "work", "merged"])
+        await this.#directories.make(join(trial, name), ownDirectoryMode);
       const options = [...this.#indexOff, `workdir=${trial}/work`, `upperdir=${trial}/fs`, `lowerdir=${trial}/lower`];
       mount({ type: "overlay", source: "overlay", options }, join(trial, "merged"), this.#hook);
       await unmount(join(trial, "merged"), {}, this.#hook);

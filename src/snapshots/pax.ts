@@ -24,7 +24,8 @@ export function parsePaxRecords(payload: Buffer): PaxRecords {
     if (equals <= space + 1 || equals >= end) throw new TarFieldError("extended header record has no key");
     const key = payload.toString("latin1", space + 1, equals);
     const value = payload.subarray(equals + 1, end - 1);
-    if (key.includes("\0") || (textKeys.has(key) && value.includes(0))) throw new TarFieldError(`extended header record '${key}' holds a NUL`);
+    if (key.includes("\0") || (textKeys.has(key) && value.includes(0)))
+      throw new TarFieldError(`extended header record '${key}' holds a NUL`);
     records.set(key, Buffer.from(value));
     at = end;
   }
@@ -64,5 +65,7 @@ const xattrPrefix = "SCHILY.xattr.";
 
 /** The extended attributes among the records, by name, in the archive's order. */
 export function paxXattrs(records: PaxRecords): [name: string, value: Buffer][] {
-  return [...records].filter(([key]) => key.startsWith(xattrPrefix)).map(([key, value]) => [key.slice(xattrPrefix.length), value]);
+  return [...records]
+    .filter(([key]) => key.startsWith(xattrPrefix))
+    .map(([key, value]) => [key.slice(xattrPrefix.length), value]);
 }

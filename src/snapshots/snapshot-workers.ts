@@ -37,7 +37,11 @@ export class SnapshotWorkers {
   }
 
   /** Does a job as soon as a thread is free. @throws what the job throws, the signal's reason, or an Error with code `EAGAIN` when too many wait */
-  async run<K extends JobKind>(kind: K, given: Jobs[K]["given"], { source, signal }: JobOptions = {}): Promise<Jobs[K]["answer"]> {
+  async run<K extends JobKind>(
+    kind: K,
+    given: Jobs[K]["given"],
+    { source, signal }: JobOptions = {},
+  ): Promise<Jobs[K]["answer"]> {
     signal?.throwIfAborted();
     const worker = await this.#take();
     if (signal?.aborted) {
@@ -109,14 +113,21 @@ export class SnapshotWorkers {
   #rest(worker: Worker): void {
     worker.unref();
     const timer = setTimeout(() => {
-      this.#idle.splice(this.#idle.findIndex((idle) => idle.worker === worker), 1);
+      this.#idle.splice(
+        this.#idle.findIndex((idle) => idle.worker === worker),
+        1,
+      );
       void worker.terminate();
     }, idleMsMax);
     timer.unref();
     this.#idle.push({ worker, timer });
   }
 
-  async #perform(worker: Worker, job: ToWorker, source: AsyncIterable<Uint8Array> | undefined): Promise<Jobs[JobKind]["answer"]> {
+  async #perform(
+    worker: Worker,
+    job: ToWorker,
+    source: AsyncIterable<Uint8Array> | undefined,
+  ): Promise<Jobs[JobKind]["answer"]> {
     const pieces = source?.[Symbol.asyncIterator]();
     let sourceFailure: { thrown: unknown } | undefined;
     const feed = async () => {

@@ -38,7 +38,10 @@ export function parseTarHeader(block: Buffer): TarHeader {
   const flag = String.fromCharCode(block[156]!);
   const magic = block.toString("latin1", 257, 265);
   const posix = magic.startsWith("ustar\0");
-  const device = flag === "3" || flag === "4" ? ([number(block, 329, 8, "devmajor"), number(block, 337, 8, "devminor")] as const) : ([0, 0] as const);
+  const device =
+    flag === "3" || flag === "4"
+      ? ([number(block, 329, 8, "devmajor"), number(block, 337, 8, "devminor")] as const)
+      : ([0, 0] as const);
   return {
     flag,
     name: (posix ? prefix(block) : "") + text(block, 0, 100),

@@ -127,7 +127,12 @@ export class TarReader {
 
   /** Says that no more bytes will come. An archive may end without its two blocks of zeros, but not within an entry. @throws LayerInvalid */
   end(): void {
-    const cut = this.#phase === "content" || this.#phase === "extended" || this.#phase === "padding" || this.#blockFill > 0 || this.#entryOffset !== undefined;
+    const cut =
+      this.#phase === "content" ||
+      this.#phase === "extended" ||
+      this.#phase === "padding" ||
+      this.#blockFill > 0 ||
+      this.#entryOffset !== undefined;
     if (cut) throw new LayerInvalid("the archive ends within an entry", this.#offset);
   }
 
@@ -160,7 +165,8 @@ export class TarReader {
       case "g":
       case "L":
       case "K":
-        if (header.size > extendedHeaderBytesMax) throw new LayerInvalid(`extended header of ${header.size} bytes`, offset);
+        if (header.size > extendedHeaderBytesMax)
+          throw new LayerInvalid(`extended header of ${header.size} bytes`, offset);
         this.#extendedFlag = header.flag;
         this.#extended = Buffer.alloc(header.size);
         this.#begin("extended", header.size);
@@ -182,7 +188,8 @@ export class TarReader {
 
   #described(header: TarHeader, offset: number): TarEntry {
     const records = this.#records;
-    for (const key of records.keys()) if (key.startsWith("GNU.sparse.")) throw new TarFieldError("sparse files are not supported");
+    for (const key of records.keys())
+      if (key.startsWith("GNU.sparse.")) throw new TarFieldError("sparse files are not supported");
     if (header.flag === "S") throw new TarFieldError("sparse files are not supported");
     let type = typesByFlag[header.flag];
     if (type === undefined) throw new TarFieldError(`type ${JSON.stringify(header.flag)} is not supported`);

@@ -3,7 +3,15 @@
  * mount: what somebody mounted inside a snapshot is not the snapshot's to touch.
  */
 import { constants, readdirSync } from "node:fs";
-import { closeDescriptor, errorCode, openIn, removeDirectoryAt, type Status, statusIfAny, unlinkAt } from "../platform/mod.ts";
+import {
+  closeDescriptor,
+  errorCode,
+  openIn,
+  removeDirectoryAt,
+  type Status,
+  statusIfAny,
+  unlinkAt,
+} from "../platform/mod.ts";
 
 /** One descriptor is open for each level, and the kernel's own paths end at 4096 bytes. */
 const depthMax = 4096;

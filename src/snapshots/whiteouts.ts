@@ -4,7 +4,16 @@
  * to the layers below only: what this layer itself brought stays, in whatever order the archive has them.
  */
 import { constants } from "node:fs";
-import { changeOwnerAt, closeDescriptor, errorCode, makeNodeAt, setXattr, type Status, statusAt, statusIfAny } from "../platform/mod.ts";
+import {
+  changeOwnerAt,
+  closeDescriptor,
+  errorCode,
+  makeNodeAt,
+  setXattr,
+  type Status,
+  statusAt,
+  statusIfAny,
+} from "../platform/mod.ts";
 import { bytes, directoryPath, type LayerDirectory } from "./layer-directories.ts";
 import { isDirectory, namesIn, openDirectory, removeTree } from "./tree.ts";
 
@@ -13,7 +22,12 @@ const reservedPrefix = ".wh..wh.";
 const opaqueName = ".wh..wh..opq";
 
 /** What an entry's path says about deletion; `reserved` names are bookkeeping of other tools and stand for nothing. */
-export type WhiteoutName = { kind: "none" } | { kind: "reserved" } | { kind: "invalid" } | { kind: "opaque" } | { kind: "hide"; name: string };
+export type WhiteoutName =
+  | { kind: "none" }
+  | { kind: "reserved" }
+  | { kind: "invalid" }
+  | { kind: "opaque" }
+  | { kind: "hide"; name: string };
 
 /** Reads the last name of a clean path, and that no name on the way is reserved. */
 export function whiteoutName(directory: string, name: string): WhiteoutName {
@@ -101,7 +115,8 @@ export class DeletingWhiteouts implements Whiteouts {
     if (isDirectory(status.mode)) {
       const descriptor = openDirectory(directory.descriptor, name);
       try {
-        for (const child of namesIn(descriptor)) if (this.#remove({ descriptor, inode: status.inode }, child)) stays = true;
+        for (const child of namesIn(descriptor))
+          if (this.#remove({ descriptor, inode: status.inode }, child)) stays = true;
       } finally {
         closeDescriptor(descriptor);
       }

@@ -9,11 +9,10 @@ import { type ApiServer, startApi } from "../harness/api-server.ts";
 import { containerd, type TestDaemon } from "../harness/daemons.ts";
 import { codeOf, serviceClient } from "../harness/grpc-client.ts";
 import { testOrigin } from "../harness/ledger.ts";
-import { noContainerd } from "../harness/reference.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 import { type ContentSubject, contentServiceSuite } from "../suites/content-service.ts";
 
-describe("content of containerd", { skip: noContainerd }, () => {
+describe("content of containerd", () => {
   let daemon: TestDaemon;
   let subject: ContentSubject & { close(): void };
   before(async () => {

@@ -7,7 +7,6 @@ import { content, diff, snapshots } from "../../src/wire/mod.ts";
 import { type ApiServer, startApi } from "../harness/api-server.ts";
 import { containerd, type TestDaemon } from "../harness/daemons.ts";
 import { codeOf, serviceClient } from "../harness/grpc-client.ts";
-import { noContainerd } from "../harness/reference.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 import { type DiffSubject, diffServiceSuite } from "../suites/diff-service.ts";
 
@@ -25,7 +24,7 @@ function clientsOf(socket: string): DiffSubject & { close(): void } {
   return { ...clients, close };
 }
 
-describe("diff of containerd", { skip: noContainerd }, () => {
+describe("diff of containerd", () => {
   let daemon: TestDaemon;
   let subject: ReturnType<typeof clientsOf>;
   before(async () => {

@@ -19,7 +19,6 @@ import { containers, events, health, images, introspection, leases, namespaces, 
 import { containerd } from "../harness/daemons.ts";
 import { codeOf, messageOf, type ServiceClient, serviceClient } from "../harness/grpc-client.ts";
 import { type OpenLedger, openLedgerIn } from "../harness/ledger.ts";
-import { noContainerd } from "../harness/reference.ts";
 
 interface Clients {
   readonly containers: ServiceClient<typeof containers.ContainersDefinition>;
@@ -145,8 +144,8 @@ async function refused(call: Promise<unknown>, code: string, message: string | R
   else assert.match(text, message);
 }
 
-function suite(name: string, start: () => Promise<Subject>, skip: string | false): void {
-  describe(`metadata services of ${name}`, { skip }, () => {
+function suite(name: string, start: () => Promise<Subject>): void {
+  describe(`metadata services of ${name}`, () => {
     let subject: Subject;
     before(async () => {
       subject = await start();
@@ -648,8 +647,8 @@ function suite(name: string, start: () => Promise<Subject>, skip: string | false
   });
 }
 
-suite("containerd", startContainerd, noContainerd);
-suite("shiplog", startShiplog, false);
+suite("containerd", startContainerd);
+suite("shiplog", startShiplog);
 
 describe("shiplog's own rules for metadata", () => {
   let subject: ShiplogSubject;

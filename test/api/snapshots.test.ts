@@ -9,13 +9,12 @@ import { type ApiServer, startApi } from "../harness/api-server.ts";
 import { containerd, type TestDaemon } from "../harness/daemons.ts";
 import { codeOf, serviceClient } from "../harness/grpc-client.ts";
 import { testOrigin } from "../harness/ledger.ts";
-import { noContainerd } from "../harness/reference.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 import { contentDirectory, type SnapshotsSubject, snapshotsServiceSuite } from "../suites/snapshots-service.ts";
 
 const snapshotters = ["overlayfs", "native"];
 
-describe("snapshots of containerd", { skip: noContainerd }, () => {
+describe("snapshots of containerd", () => {
   let daemon: TestDaemon;
   let subject: SnapshotsSubject & { close(): void };
   before(async () => {

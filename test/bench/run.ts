@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { removeCgroups } from "../harness/cgroups.ts";
+import { removeRuncTraces } from "../harness/runc-traces.ts";
 import { ctr } from "../harness/ctr.ts";
 import { containerd, shiplogd, type TestDaemon } from "../harness/daemons.ts";
 import { buildImage, imageName } from "../harness/image.ts";
@@ -38,7 +38,7 @@ export async function benchRun(print: (line: string) => void): Promise<void> {
     }
   } finally {
     for (const daemon of daemons) await daemon.dispose();
-    await removeCgroups(namespace);
+    await removeRuncTraces(namespace);
     await rm(directory, { recursive: true, force: true });
   }
   const ms = (values: number[]) => `${median(values).toFixed(0)} ms`;

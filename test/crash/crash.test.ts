@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect, type Connection } from "../../src/cli/client.ts";
 import { verifyRoot } from "../../src/verify.ts";
 import { log, snapshots, TaskStatus, tasks } from "../../src/wire/mod.ts";
-import { removeCgroups } from "../harness/cgroups.ts";
+import { removeRuncTraces } from "../harness/runc-traces.ts";
 import { ctr } from "../harness/ctr.ts";
 import { shiplogd, type TestDaemon } from "../harness/daemons.ts";
 import { eventually, within } from "../harness/eventually.ts";
@@ -42,7 +42,7 @@ test(`${kills} kills lose nothing that was acknowledged and leave nothing behind
   assert.equal(imported.code, 0, imported.stderr);
   const load = new Load(namespace, await topSnapshot(daemon), random);
   const history = new History(namespace);
-  t.after(() => removeCgroups(namespace));
+  t.after(() => removeRuncTraces(namespace));
 
   for (let kill = 0; kill < kills; kill += 1) {
     const connection = connected(t, daemon);

@@ -110,7 +110,7 @@ export class Load {
       container: {
         id,
         runtime: { name: "io.containerd.runc.v2" },
-        spec: runtimeSpec(args),
+        spec: runtimeSpec(args, { cgroup: `/${this.#namespace}/${id}` }),
         snapshotter: SNAPSHOTTER,
         snapshotKey: id,
       },

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { containerd, shiplogd, type TestDaemon } from "../harness/daemons.ts";
 import { ctr, CtrEvents } from "../harness/ctr.ts";
+import { removeRuncTraces } from "../harness/runc-traces.ts";
 import { eventually } from "../harness/eventually.ts";
 import { buildImage, imageName } from "../harness/image.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
@@ -14,6 +15,7 @@ const namespace = "script";
 
 test("ctr's commands give the same exit codes, output and events on shiplogd as on containerd", async (t) => {
   const directory = await temporaryDirectory(t);
+  t.after(() => removeRuncTraces(namespace));
   const built = await buildImage(directory);
   const runs: Run[] = [];
   for (const make of [containerd, shiplogd]) {

@@ -13,7 +13,7 @@ const processSpec = (args: readonly string[], terminal = false) => ({
 });
 
 /** A spec whose root filesystem is the bundle's `rootfs` and whose process is `args`. */
-export function runtimeSpec(args: readonly string[], options: { readonly terminal?: boolean } = {}) {
+export function runtimeSpec(args: readonly string[], options: { readonly terminal?: boolean; readonly cgroup?: string } = {}) {
   const spec = {
     ociVersion: "1.0.2",
     process: processSpec(args, options.terminal),
@@ -22,7 +22,10 @@ export function runtimeSpec(args: readonly string[], options: { readonly termina
       { destination: "/proc", type: "proc", source: "proc" },
       { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755", "size=65536k"] },
     ],
-    linux: { namespaces: ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type })) },
+    linux: {
+      ...(options.cgroup === undefined ? {} : { cgroupsPath: options.cgroup }),
+      namespaces: ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type })),
+    },
   };
   return { typeUrl, value: Buffer.from(JSON.stringify(spec)) };
 }

@@ -1,5 +1,17 @@
 import assert from "node:assert/strict";
-import { closeSync, constants, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -51,7 +63,11 @@ describe("calls relative to a directory", () => {
   }
 
   test("openIn refuses a symbolic link when links are not wanted", () => {
-    assert.throws(() => openIn(fd, "absolute", constants.O_RDONLY, { noLinks: true }), { code: "ELOOP", syscall: "openat2", path: "absolute" });
+    assert.throws(() => openIn(fd, "absolute", constants.O_RDONLY, { noLinks: true }), {
+      code: "ELOOP",
+      syscall: "openat2",
+      path: "absolute",
+    });
   });
 
   test("openIn refuses a way out through a magic link", () => {
@@ -60,7 +76,10 @@ describe("calls relative to a directory", () => {
   });
 
   test("openAt refuses a symbolic link in the name", () => {
-    assert.throws(() => openAt(fd, "absolute", constants.O_RDONLY), { code: "ELOOP", message: /^ELOOP: .*, openat 'absolute'$/ });
+    assert.throws(() => openAt(fd, "absolute", constants.O_RDONLY), {
+      code: "ELOOP",
+      message: /^ELOOP: .*, openat 'absolute'$/,
+    });
   });
 
   test("a name with a NUL is refused and not cut short", () => {
@@ -81,7 +100,10 @@ describe("calls relative to a directory", () => {
     changeOwnerAt(fd, "link", 1234, 70000);
     changeTimesAt(fd, "link", 1_600_000_000_123_456_789n, -1_500_000_001n);
     const status = statusAt(fd, "link");
-    assert.deepEqual([status.uid, status.gid, status.atime, status.mtime], [1234, 70000, 1_600_000_000_123_456_789n, -1_500_000_001n]);
+    assert.deepEqual(
+      [status.uid, status.gid, status.atime, status.mtime],
+      [1234, 70000, 1_600_000_000_123_456_789n, -1_500_000_001n],
+    );
     assert.equal(readLinkAt(fd, "link").toString(), "nowhere");
     linkAt(fd, "link", fd, "second");
     assert.equal(readlinkSync(join(root, "second")), "nowhere");
@@ -89,7 +111,14 @@ describe("calls relative to a directory", () => {
   });
 
   test("device numbers go through the kernel unchanged", () => {
-    for (const [index, device] of ([[0, 0], [1, 3], [253, 65538], [4095, 1048575]] as const).entries()) {
+    for (const [index, device] of (
+      [
+        [0, 0],
+        [1, 3],
+        [253, 65538],
+        [4095, 1048575],
+      ] as const
+    ).entries()) {
       makeNodeAt(fd, `node${index}`, 0o060600, device);
       changeModeAt(fd, `node${index}`, 0o640);
       const status = statusAt(fd, `node${index}`);

@@ -3,7 +3,15 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { mount, mountAll, parseMountOptions, readMountinfo, unmount, unmountAll, withTemporaryMount } from "../../src/platform/mod.ts";
+import {
+  mount,
+  mountAll,
+  parseMountOptions,
+  readMountinfo,
+  unmount,
+  unmountAll,
+  withTemporaryMount,
+} from "../../src/platform/mod.ts";
 
 describe("mounts", () => {
   let work: string;
@@ -59,19 +67,35 @@ describe("mounts", () => {
 
   test("mountAll undoes the mounts before the one that failed", async () => {
     const target = at("target with space");
-    const bad = { type: "overlay", source: "overlay", options: [`lowerdir=${at("absent")}`, `upperdir=${at("upper")}`, `workdir=${at("work")}`] };
-    await assert.rejects(mountAll([{ type: "tmpfs", source: "tmpfs", options: [] }, bad], target), { code: "ENOENT", syscall: "mount" });
+    const bad = {
+      type: "overlay",
+      source: "overlay",
+      options: [`lowerdir=${at("absent")}`, `upperdir=${at("upper")}`, `workdir=${at("work")}`],
+    };
+    await assert.rejects(mountAll([{ type: "tmpfs", source: "tmpfs", options: [] }, bad], target), {
+      code: "ENOENT",
+      syscall: "mount",
+    });
     assert.deepEqual(mounted(target), []);
   });
 
   test("an overlay of more layers than a page of options holds is mounted", async () => {
     const target = at("target with space");
-    const layers = Array.from({ length: 100 }, (_, index) => at("layers", `a-rather-long-name-for-a-directory-of-a-layer-${index}`));
+    const layers = Array.from({ length: 100 }, (_, index) =>
+      at("layers", `a-rather-long-name-for-a-directory-of-a-layer-${index}`),
+    );
     for (const [index, layer] of layers.entries()) {
       mkdirSync(layer, { recursive: true });
       writeFileSync(join(layer, `file${index}`), "");
     }
-    mount({ type: "overlay", source: "overlay", options: [`workdir=${at("work")}`, `upperdir=${at("upper")}`, `lowerdir=${layers.join(":")}`] }, target);
+    mount(
+      {
+        type: "overlay",
+        source: "overlay",
+        options: [`workdir=${at("work")}`, `upperdir=${at("upper")}`, `lowerdir=${layers.join(":")}`],
+      },
+      target,
+    );
     assert.equal(readdirSync(target).length, 100);
     await unmount(target);
   });
@@ -79,7 +103,12 @@ describe("mounts", () => {
   test("withTemporaryMount leaves nothing behind, whether its work succeeds or fails", async () => {
     mkdirSync(at("temporary"));
     const description = { type: "bind", source: at("source"), options: ["rw", "rbind"] };
-    assert.equal(await withTemporaryMount([description], at("temporary"), async (root) => readFileSync(join(root, "file"), "utf8")), "content");
+    assert.equal(
+      await withTemporaryMount([description], at("temporary"), async (root) =>
+        readFileSync(join(root, "file"), "utf8"),
+      ),
+      "content",
+    );
     const failing = withTemporaryMount([description], at("temporary"), async () => {
       throw new Error("work failed");
     });

@@ -1,12 +1,11 @@
 /**
- * The same image unpacked by the real containerd and by us must be the same directories, whiteout devices and attributes included. Skipped
- * where containerd is not installed.
+ * The same image unpacked by the real containerd and by us must be the same directories, whiteout devices and attributes included.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -16,20 +15,33 @@ import { applyLayer, openNative, openOverlayfs, type Snapshotter, SnapshotWorker
 import { archive, type Member } from "./tar-builder.ts";
 import { listTree } from "./tree-listing.ts";
 
-const installed = ["containerd", "ctr"].every((program) => process.env.PATH?.split(":").some((directory) => existsSync(join(directory, program))));
 const layerType = "application/vnd.oci.image.layer.v1.tar+gzip";
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
 const layers: Member[][] = [
   [
     { name: "bin/", flag: "5", mode: 0o755 },
-    { name: "bin/su", mode: 0o4755, content: "su", uid: 0, gid: 42, pax: [["SCHILY.xattr.security.capability", Buffer.from("0100000200200000000000000000000000000000", "hex")]] },
+    {
+      name: "bin/su",
+      mode: 0o4755,
+      content: "su",
+      uid: 0,
+      gid: 42,
+      pax: [["SCHILY.xattr.security.capability", Buffer.from("0100000200200000000000000000000000000000", "hex")]],
+    },
     { name: "bin/sh", flag: "1", linkName: "bin/su", mode: 0o4755, gid: 42 },
     { name: "lib", flag: "2", linkName: "usr/lib", mode: 0o777 },
     { name: "usr/lib/", flag: "5", mode: 0o751, uid: 7, gid: 8 },
     { name: "lib/through-link", content: "x", mtime: 1_500_000_000 },
     { name: "etc/", flag: "5", mode: 0o2750, uid: 3, gid: 4, pax: [["SCHILY.xattr.user.of-etc", "1"]] },
-    { name: "etc/passwd", content: "p", pax: [["mtime", "1600000000.987654321"], ["atime", "1700000000.5"]] },
+    {
+      name: "etc/passwd",
+      content: "p",
+      pax: [
+        ["mtime", "1600000000.987654321"],
+        ["atime", "1700000000.5"],
+      ],
+    },
     { name: "etc/opaque/", flag: "5" },
     { name: "etc/opaque/old", content: "o" },
     { name: "caf\xe9-\xff", content: "latin1" },
@@ -51,7 +63,14 @@ const layers: Member[][] = [
     { name: "etc/opaque/new", content: "n" },
     { name: "usr/lib/implied-parent", content: "x" },
     { name: "replaced", content: "now a file" },
-    { name: "linked", content: "l", pax: [["SCHILY.xattr.trusted.never", "1"], ["SCHILY.xattr.user.kept", Buffer.from([0, 1])]] },
+    {
+      name: "linked",
+      content: "l",
+      pax: [
+        ["SCHILY.xattr.trusted.never", "1"],
+        ["SCHILY.xattr.user.kept", Buffer.from([0, 1])],
+      ],
+    },
     { name: "linked-again", flag: "1", linkName: "/linked", mode: 0o600, mtime: 1_400_000_000 },
     { name: "../climbing/../landed", content: "c" },
     { name: "/absolute", flag: "2", linkName: "/etc/passwd" },
@@ -62,11 +81,12 @@ const blobs = layers.map((members) => ({ tar: archive(...members), blob: gzipSyn
 /** Directories that are made or changed as a side effect: their times are those of the run. */
 const timeless = [".", "./usr", "./dev", "./run", "./usr/lib"];
 
-describe("an image unpacked as containerd does", { skip: !installed && "containerd is not installed" }, () => {
+describe("an image unpacked as containerd does", () => {
   const workers = new SnapshotWorkers(2);
   let work: string;
   let daemon: ChildProcess;
-  const ctr = (...args: string[]) => execFileSync("ctr", ["--address", join(work, "containerd.sock"), ...args], { encoding: "utf8" });
+  const ctr = (...args: string[]) =>
+    execFileSync("ctr", ["--address", join(work, "containerd.sock"), ...args], { encoding: "utf8" });
 
   before(async () => {
     work = mkdtempSync(join(tmpdir(), "shiplog-containerd-"));
@@ -79,7 +99,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 `;
     writeFileSync(join(work, "config.toml"), config);
     daemon = spawn("containerd", ["--config", join(work, "config.toml")], { stdio: ["ignore", "ignore", "pipe"] });
-    for await (const line of createInterface({ input: daemon.stderr! })) if (line.includes("containerd successfully booted")) break;
+    for await (const line of createInterface({ input: daemon.stderr! }))
+      if (line.includes("containerd successfully booted")) break;
     daemon.stderr!.resume();
     writeFileSync(join(work, "image.tar"), imageArchive());
   });
@@ -100,7 +121,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
       const source = (async function* () {
         yield blob;
       })();
-      const applied = await applyLayer({ source, mediaType: layerType, mounts: snapshotter.mounts(id, "active", parents) }, { workers, temporary: work });
+      const applied = await applyLayer(
+        { source, mediaType: layerType, mounts: snapshotter.mounts(id, "active", parents) },
+        { workers, temporary: work },
+      );
       assert.equal(applied.digest, `sha256:${sha256(tar)}`);
       parents.unshift(id);
     }
@@ -118,12 +142,19 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
       const theirs = join(work, "root", `io.containerd.snapshotter.v1.${name}`, "snapshots");
       const directories = readdirSync(theirs).sort((a, b) => Number(a) - Number(b));
       assert.equal(directories.length, blobs.length);
-      const used = ctr("--namespace", name, "snapshots", "--snapshotter", name, "usage", "-b").trim().split("\n").slice(1).map((line) => line.trim().split(/\s+/).slice(1).map(Number));
+      const used = ctr("--namespace", name, "snapshots", "--snapshotter", name, "usage", "-b")
+        .trim()
+        .split("\n")
+        .slice(1)
+        .map((line) => line.trim().split(/\s+/).slice(1).map(Number));
       const ours: number[][] = [];
       for (const [index, directory] of directories.entries()) {
         const id = `layer${index + 1}`;
         const listed = (root: string) => listTree(root, { withoutTimes: timeless });
-        assert.deepEqual(listed(join(snapshotter.root, "snapshots", id, content)), listed(join(theirs, directory, content)));
+        assert.deepEqual(
+          listed(join(snapshotter.root, "snapshots", id, content)),
+          listed(join(theirs, directory, content)),
+        );
         const { size, inodes } = await snapshotter.usage(id, "active", []);
         ours.push([size, inodes]);
       }
@@ -143,8 +174,16 @@ function imageArchive(): Buffer {
   const platform = { architecture: process.arch === "x64" ? "amd64" : process.arch, os: "linux" };
   const rootfs = { type: "layers", diff_ids: blobs.map(({ tar }) => `sha256:${sha256(tar)}`) };
   const config = add(json({ ...platform, config: {}, rootfs }), "application/vnd.oci.image.config.v1+json");
-  const manifest = { schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json", config, layers: blobs.map(({ blob }) => add(blob, layerType)) };
-  const described = { ...add(json(manifest), manifest.mediaType), annotations: { "io.containerd.image.name": "example.test/image:1" } };
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+    config,
+    layers: blobs.map(({ blob }) => add(blob, layerType)),
+  };
+  const described = {
+    ...add(json(manifest), manifest.mediaType),
+    annotations: { "io.containerd.image.name": "example.test/image:1" },
+  };
   members.push({ name: "index.json", content: json({ schemaVersion: 2, manifests: [described] }) });
   return archive(...members);
 }

@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -29,7 +41,8 @@ describe("applying a layer", () => {
 
   async function apply(bytes: Buffer, target: Partial<LayerTarget> = {}, mediaType = plain, pieceBytes = 4096) {
     const source = async function* () {
-      for (let offset = 0; offset < bytes.length; offset += pieceBytes) yield bytes.subarray(offset, offset + pieceBytes);
+      for (let offset = 0; offset < bytes.length; offset += pieceBytes)
+        yield bytes.subarray(offset, offset + pieceBytes);
     };
     return applyLayerHere(source(), mediaType, { root, lowers: [], whiteouts: "delete", ...target }, () => {});
   }
@@ -46,9 +59,17 @@ describe("applying a layer", () => {
         chown -h 5:6 dangling; touch -h -d '2001-02-03 04:05:06.789012345' dangling; touch -d '1971-01-01 00:00:00.000000001' dir/none
         touch -d '2100-05-06 07:08:09.987654321' empty; touch -d '2003-03-03 03:03:03.3' dir dir/deep .`;
       execFileSync("bash", ["-ec", script], { cwd: work });
-      setXattr(join(source, "suid"), "security.capability", Buffer.from("0100000200200000000000000000000000000000", "hex"));
+      setXattr(
+        join(source, "suid"),
+        "security.capability",
+        Buffer.from("0100000200200000000000000000000000000000", "hex"),
+      );
       setXattr(join(source, "dir"), "user.binary", Buffer.from([0, 255, 61, 10]));
-      const bytes = execFileSync("tar", ["--xattrs", "--xattrs-include=*", "--numeric-owner", "--format=posix", "-C", source, "-cf", "-", "."], { maxBuffer: 1 << 26 });
+      const bytes = execFileSync(
+        "tar",
+        ["--xattrs", "--xattrs-include=*", "--numeric-owner", "--format=posix", "-C", source, "-cf", "-", "."],
+        { maxBuffer: 1 << 26 },
+      );
       const applied = await apply(bytes);
       assert.deepEqual(applied, { mediaType: plain, size: bytes.length, digest: sha256(bytes) });
       assert.deepEqual(listTree(root, { withoutTimes: ["."] }), listTree(source, { withoutTimes: ["."] }));
@@ -57,8 +78,17 @@ describe("applying a layer", () => {
     test("the same tree comes out of GNU's own format", async () => {
       const source = join(work, "source");
       mkdirSync(source);
-      execFileSync("bash", ["-ec", "mkdir -p $(printf 'd%.0s/' $(seq 80)); ln -s $(printf 't%.0s' $(seq 150)) sym; : > $(printf 'n%.0s' $(seq 180)); touch -d '2005-05-05 05:05:05' . d"], { cwd: source });
-      const bytes = execFileSync("tar", ["--format=gnu", "--numeric-owner", "-C", source, "-cf", "-", "."], { maxBuffer: 1 << 26 });
+      execFileSync(
+        "bash",
+        [
+          "-ec",
+          "mkdir -p $(printf 'd%.0s/' $(seq 80)); ln -s $(printf 't%.0s' $(seq 150)) sym; : > $(printf 'n%.0s' $(seq 180)); touch -d '2005-05-05 05:05:05' . d",
+        ],
+        { cwd: source },
+      );
+      const bytes = execFileSync("tar", ["--format=gnu", "--numeric-owner", "-C", source, "-cf", "-", "."], {
+        maxBuffer: 1 << 26,
+      });
       await apply(bytes, {}, plain, 7);
       const paths = listTree(source).map((line) => line.slice(0, line.indexOf(" ")));
       assert.deepEqual(listTree(root, { withoutTimes: paths }), listTree(source, { withoutTimes: paths }));
@@ -68,11 +98,18 @@ describe("applying a layer", () => {
     test("the modes do not depend on the umask", async () => {
       const before = process.umask(0o077);
       try {
-        await applyMembers([{ name: "a/b", mode: 0o666 }, { name: "f", flag: "6", mode: 0o666 }, { name: "d", flag: "5", mode: 0o777 }]);
+        await applyMembers([
+          { name: "a/b", mode: 0o666 },
+          { name: "f", flag: "6", mode: 0o666 },
+          { name: "d", flag: "5", mode: 0o777 },
+        ]);
       } finally {
         process.umask(before);
       }
-      assert.deepEqual(["a", "a/b", "f", "d"].map((name) => statSync(at(name)).mode & 0o7777), [0o755, 0o666, 0o666, 0o777]);
+      assert.deepEqual(
+        ["a", "a/b", "f", "d"].map((name) => statSync(at(name)).mode & 0o7777),
+        [0o755, 0o666, 0o666, 0o777],
+      );
     });
 
     test("an entry takes the place of whatever is there, but a directory joins a directory", async () => {
@@ -95,7 +132,12 @@ describe("applying a layer", () => {
 
     test("the root itself is left as it is", async () => {
       const before = listTree(root);
-      await applyMembers([{ name: "./", flag: "5", mode: 0o700, uid: 7 }, { name: "/", flag: "5" }, { name: "..", flag: "5" }, { name: "" }]);
+      await applyMembers([
+        { name: "./", flag: "5", mode: 0o700, uid: 7 },
+        { name: "/", flag: "5" },
+        { name: "..", flag: "5" },
+        { name: "" },
+      ]);
       assert.deepEqual(listTree(root), before);
     });
 
@@ -112,7 +154,14 @@ describe("applying a layer", () => {
 
     test("attributes of class trusted are not an archive's to set, and those that cannot be held are left out", async () => {
       await applyMembers([
-        { name: "a", pax: [["SCHILY.xattr.trusted.overlay.opaque", "y"], ["SCHILY.xattr.user.kept", "1"], ["SCHILY.xattr.nosuch.class", "1"]] },
+        {
+          name: "a",
+          pax: [
+            ["SCHILY.xattr.trusted.overlay.opaque", "y"],
+            ["SCHILY.xattr.user.kept", "1"],
+            ["SCHILY.xattr.nosuch.class", "1"],
+          ],
+        },
         { name: "s", flag: "2", linkName: "a", pax: [["SCHILY.xattr.user.never", "1"]] },
       ]);
       assert.match(listTree(root).find((line) => line.startsWith("./a "))!, /[^ ]* user.kept=31$/);
@@ -120,12 +169,18 @@ describe("applying a layer", () => {
     });
 
     test("times that no file system holds become 1970", async () => {
-      await applyMembers([{ name: "a", pax: [["mtime", "-5"]] }, { name: "b", pax: [["mtime", "9223372037"]] }]);
+      await applyMembers([
+        { name: "a", pax: [["mtime", "-5"]] },
+        { name: "b", pax: [["mtime", "9223372037"]] },
+      ]);
       assert.deepEqual([lstatSync(at("a")).mtimeMs, lstatSync(at("b")).mtimeMs], [0, 0]);
     });
 
     test("thousands of directories need few open descriptors", async () => {
-      const members = Array.from({ length: 3000 }, (_, index) => ({ name: `d${index % 300}/e${index}/f`, content: "x" }));
+      const members = Array.from({ length: 3000 }, (_, index) => ({
+        name: `d${index % 300}/e${index}/f`,
+        content: "x",
+      }));
       const before = readdirSync("/proc/self/fd").length;
       await applyMembers(members);
       assert.equal(readdirSync("/proc/self/fd").length, before);
@@ -136,17 +191,31 @@ describe("applying a layer", () => {
   describe("deletions", () => {
     /** A base, and the layer on it applied both ways: what overlayfs shows must be what deleting gives. */
     async function bothWays(base: Member[], layer: Member[]): Promise<string[]> {
-      const [lower, upper, workdir, merged] = ["lower", "upper", "workdir", "merged"].map((name) => join(work, name)) as [string, string, string, string];
+      const [lower, upper, workdir, merged] = ["lower", "upper", "workdir", "merged"].map((name) =>
+        join(work, name),
+      ) as [string, string, string, string];
       for (const directory of [lower, upper, workdir, merged]) mkdirSync(directory);
       await applyMembers(base, { root: lower });
       await applyMembers(base);
       await applyMembers(layer, { root: upper, lowers: [lower], whiteouts: "mark" });
       await applyMembers(layer);
-      mount({ type: "overlay", source: "overlay", options: ["index=off", `lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${workdir}`] }, merged);
+      mount(
+        {
+          type: "overlay",
+          source: "overlay",
+          options: ["index=off", `lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${workdir}`],
+        },
+        merged,
+      );
       try {
-        const names = (tree: string) => listTree(tree, { withoutXattrs: true }).map((line) => line.replace(/ mtime=\d+/, ""));
+        const names = (tree: string) =>
+          listTree(tree, { withoutXattrs: true }).map((line) => line.replace(/ mtime=\d+/, ""));
         assert.deepEqual(names(merged), names(root));
-        return execFileSync("find", [".", "-mindepth", "1"], { cwd: merged, encoding: "utf8" }).split("\n").filter(Boolean).map((name) => name.slice(2)).sort();
+        return execFileSync("find", [".", "-mindepth", "1"], { cwd: merged, encoding: "utf8" })
+          .split("\n")
+          .filter(Boolean)
+          .map((name) => name.slice(2))
+          .sort();
       } finally {
         await unmount(merged);
       }
@@ -160,24 +229,46 @@ describe("applying a layer", () => {
     ];
 
     test("a whiteout hides a file, a tree, and nothing when nothing is there", async () => {
-      assert.deepEqual(await bothWays(base, [{ name: "d/.wh.sub" }, { name: ".wh.top" }, { name: ".wh.absent" }]), ["d", "d/a"]);
+      assert.deepEqual(await bothWays(base, [{ name: "d/.wh.sub" }, { name: ".wh.top" }, { name: ".wh.absent" }]), [
+        "d",
+        "d/a",
+      ]);
     });
 
     test("an opaque directory keeps what the layer brings, before the mark and after it", async () => {
-      const layer = [{ name: "d/early", content: "1" }, { name: "d/sub/new", content: "2" }, { name: "d/.wh..wh..opq" }, { name: "d/late" }];
+      const layer = [
+        { name: "d/early", content: "1" },
+        { name: "d/sub/new", content: "2" },
+        { name: "d/.wh..wh..opq" },
+        { name: "d/late" },
+      ];
       assert.deepEqual(await bothWays(base, layer), ["d", "d/early", "d/late", "d/sub", "d/sub/new", "top"]);
     });
 
     test("a directory that is hidden and brought anew shows nothing of before, in either order", async () => {
-      assert.deepEqual(await bothWays(base, [{ name: "d/.wh.sub" }, { name: "d/sub/", flag: "5" }, { name: "d/sub/new" }]), ["d", "d/a", "d/sub", "d/sub/new", "top"]);
+      assert.deepEqual(
+        await bothWays(base, [{ name: "d/.wh.sub" }, { name: "d/sub/", flag: "5" }, { name: "d/sub/new" }]),
+        ["d", "d/a", "d/sub", "d/sub/new", "top"],
+      );
     });
 
     test("a directory brought and then hidden shows nothing of before", async () => {
-      assert.deepEqual(await bothWays(base, [{ name: "d/sub/", flag: "5" }, { name: "d/sub/new" }, { name: "d/.wh.sub" }]), ["d", "d/a", "d/sub", "d/sub/new", "top"]);
+      assert.deepEqual(
+        await bothWays(base, [{ name: "d/sub/", flag: "5" }, { name: "d/sub/new" }, { name: "d/.wh.sub" }]),
+        ["d", "d/a", "d/sub", "d/sub/new", "top"],
+      );
     });
 
     test("a file of the layer stays though the layer hides its name too", async () => {
-      assert.deepEqual(await bothWays(base, [{ name: "top", content: "new" }, { name: ".wh.top" }, { name: "d/.wh.a" }, { name: "d/a", content: "new" }]), ["d", "d/a", "d/sub", "d/sub/b", "d/sub/c", "top"]);
+      assert.deepEqual(
+        await bothWays(base, [
+          { name: "top", content: "new" },
+          { name: ".wh.top" },
+          { name: "d/.wh.a" },
+          { name: "d/a", content: "new" },
+        ]),
+        ["d", "d/a", "d/sub", "d/sub/b", "d/sub/c", "top"],
+      );
     });
 
     test("a file in place of a directory hides all of it", async () => {
@@ -189,12 +280,18 @@ describe("applying a layer", () => {
       mkdirSync(lower);
       await applyMembers(base, { root: lower });
       setXattr(join(lower, "d"), "user.kept", Buffer.from("1"));
-      await applyMembers([{ name: "d/.wh.a", uid: 5, gid: 6 }, { name: "d/sub/.wh..wh..opq" }], { lowers: [lower], whiteouts: "mark" });
+      await applyMembers([{ name: "d/.wh.a", uid: 5, gid: 6 }, { name: "d/sub/.wh..wh..opq" }], {
+        lowers: [lower],
+        whiteouts: "mark",
+      });
       const status = lstatSync(at("d", "a"));
       assert.deepEqual([status.isCharacterDevice(), status.rdev, status.uid, status.gid], [true, 0, 5, 6]);
       assert.equal(getXattr(at("d", "sub"), "trusted.overlay.opaque")?.toString(), "y");
       // A directory that no entry names is made as the lower layer has it.
-      assert.deepEqual(listTree(root).find((line) => line.startsWith("./d ")), listTree(lower).find((line) => line.startsWith("./d ")));
+      assert.deepEqual(
+        listTree(root).find((line) => line.startsWith("./d ")),
+        listTree(lower).find((line) => line.startsWith("./d ")),
+      );
     });
 
     test("a lower directory is found through the lower layer's own links and never outside of it", async () => {
@@ -208,13 +305,20 @@ describe("applying a layer", () => {
     });
 
     test("names that other tools reserve are passed over", async () => {
-      await applyMembers([{ name: ".wh..wh.aufs" }, { name: ".wh..wh.plnk/", flag: "5" }, { name: ".wh..wh.plnk/1.2", content: "x" }]);
+      await applyMembers([
+        { name: ".wh..wh.aufs" },
+        { name: ".wh..wh.plnk/", flag: "5" },
+        { name: ".wh..wh.plnk/1.2", content: "x" },
+      ]);
       assert.deepEqual(readdirSync(root), []);
     });
 
     for (const name of [".wh.", ".wh..", ".wh...", "d/.wh.."]) {
       test(`a whiteout that would hide no name is refused: ${name}`, async () => {
-        await assert.rejects(applyMembers([{ name }]), (thrown: unknown) => thrown instanceof LayerInvalid && /hides no name/.test(thrown.message));
+        await assert.rejects(
+          applyMembers([{ name }]),
+          (thrown: unknown) => thrown instanceof LayerInvalid && /hides no name/.test(thrown.message),
+        );
       });
     }
   });
@@ -229,13 +333,18 @@ describe("applying a layer", () => {
     async function confined(members: Member[], target: Partial<LayerTarget> = {}): Promise<void> {
       const before = listTree(outside());
       const beside = readdirSync(work);
-      await applyMembers(members, target).catch((thrown: unknown) => assert.ok(thrown instanceof LayerWriteFailed || thrown instanceof LayerInvalid, String(thrown)));
+      await applyMembers(members, target).catch((thrown: unknown) =>
+        assert.ok(thrown instanceof LayerWriteFailed || thrown instanceof LayerInvalid, String(thrown)),
+      );
       assert.deepEqual(listTree(outside()), before);
       assert.deepEqual(readdirSync(work), beside);
     }
 
     test("lands inside when it climbs with ..", async () => {
-      await confined([{ name: "../outside/secret", content: "x" }, { name: "a/../../../outside/new", content: "x" }]);
+      await confined([
+        { name: "../outside/secret", content: "x" },
+        { name: "a/../../../outside/new", content: "x" },
+      ]);
       assert.equal(readFileSync(at("outside", "secret"), "utf8"), "x");
     });
 
@@ -254,12 +363,21 @@ describe("applying a layer", () => {
     for (const [what, path] of targets) {
       test(`lands inside when it plants a link to ${what} and writes through it`, async () => {
         const target = path();
-        await confined([{ name: "link", flag: "2", linkName: target }, { name: "link/secret", content: "x" }, { name: "link/sub/deep/", flag: "5" }, { name: "link/.wh.secret" }, { name: "link/.wh..wh..opq" }]);
+        await confined([
+          { name: "link", flag: "2", linkName: target },
+          { name: "link/secret", content: "x" },
+          { name: "link/sub/deep/", flag: "5" },
+          { name: "link/.wh.secret" },
+          { name: "link/.wh..wh..opq" },
+        ]);
         assert.equal(readlinkSync(at("link")), target);
       });
       test(`lands inside when the link to ${what} was there before it`, async () => {
         symlinkSync(path(), at("link"));
-        await confined([{ name: "link/secret", content: "x" }, { name: "link/.wh.secret" }, { name: "link/.wh..wh..opq" }], { whiteouts: "mark" });
+        await confined(
+          [{ name: "link/secret", content: "x" }, { name: "link/.wh.secret" }, { name: "link/.wh..wh..opq" }],
+          { whiteouts: "mark" },
+        );
       });
     }
 
@@ -270,7 +388,10 @@ describe("applying a layer", () => {
     });
 
     test("does not change the mode, owner or times of a link's target", async () => {
-      await confined([{ name: "file", flag: "2", linkName: join(outside(), "secret"), mode: 0o777, uid: 99, mtime: 5 }, { name: "hard", flag: "1", linkName: "file", mode: 0o777, uid: 99, mtime: 5 }]);
+      await confined([
+        { name: "file", flag: "2", linkName: join(outside(), "secret"), mode: 0o777, uid: 99, mtime: 5 },
+        { name: "hard", flag: "1", linkName: "file", mode: 0o777, uid: 99, mtime: 5 },
+      ]);
     });
 
     test("swaps a directory for a link and stays inside", async () => {
@@ -284,31 +405,50 @@ describe("applying a layer", () => {
     });
 
     test("swaps a directory that is open for a link, and goes where the link leads now", async () => {
-      await confined([{ name: "d/x" }, { name: "other/", flag: "5" }, { name: "d", flag: "2", linkName: "/other" }, { name: "d/f", content: "x" }]);
+      await confined([
+        { name: "d/x" },
+        { name: "other/", flag: "5" },
+        { name: "d", flag: "2", linkName: "/other" },
+        { name: "d/f", content: "x" },
+      ]);
       assert.deepEqual(readdirSync(at("other")), ["f"]);
     });
 
     test("hides a directory that is open, puts a link there, and goes where the link leads now", async () => {
       mkdirSync(at("d"));
       mkdirSync(at("other"));
-      await confined([{ name: "d/.wh.x" }, { name: ".wh.d" }, { name: "d", flag: "2", linkName: "/other" }, { name: "d/f", content: "x" }]);
+      await confined([
+        { name: "d/.wh.x" },
+        { name: ".wh.d" },
+        { name: "d", flag: "2", linkName: "/other" },
+        { name: "d/f", content: "x" },
+      ]);
       assert.deepEqual(readdirSync(at("other")), ["f"]);
     });
 
     test("cannot set times outside by replacing a directory with a link at the end", async () => {
-      await confined([{ name: "d/", flag: "5", mtime: 5 }, { name: "d", flag: "2", linkName: outside() }]);
+      await confined([
+        { name: "d/", flag: "5", mtime: 5 },
+        { name: "d", flag: "2", linkName: outside() },
+      ]);
       assert.equal(lstatSync(at("d")).mtimeMs, 1_600_000_000_000);
     });
 
     for (const linkName of ["../outside/secret", "a/../../outside/secret", "link/secret", "", "..", "."]) {
       test(`cannot hard-link what lies outside: '${linkName}'`, async () => {
-        await confined([{ name: "link", flag: "2", linkName: outside() }, { name: "stolen", flag: "1", linkName }]);
+        await confined([
+          { name: "link", flag: "2", linkName: outside() },
+          { name: "stolen", flag: "1", linkName },
+        ]);
         assert.equal(existsSync(at("stolen")), false);
       });
     }
 
     test("cannot open a device that it made itself", async () => {
-      await confined([{ name: "null", flag: "3", device: [1, 3] }, { name: "null", content: "x" }]);
+      await confined([
+        { name: "null", flag: "3", device: [1, 3] },
+        { name: "null", content: "x" },
+      ]);
       assert.ok(lstatSync(at("null")).isFile());
     });
 
@@ -318,11 +458,21 @@ describe("applying a layer", () => {
     });
 
     test("cannot go round in links for ever", async () => {
-      await assert.rejects(applyMembers([{ name: "a", flag: "2", linkName: "b" }, { name: "b", flag: "2", linkName: "a" }, { name: "a/x" }]), { name: "LayerWriteFailed", code: "ELOOP" });
+      await assert.rejects(
+        applyMembers([
+          { name: "a", flag: "2", linkName: "b" },
+          { name: "b", flag: "2", linkName: "a" },
+          { name: "a/x" },
+        ]),
+        { name: "LayerWriteFailed", code: "ELOOP" },
+      );
     });
 
     test("makes the missing target of a dangling link inside", async () => {
-      await confined([{ name: "a/b/link", flag: "2", linkName: "/../made/../made/here" }, { name: "a/b/link/f", content: "x" }]);
+      await confined([
+        { name: "a/b/link", flag: "2", linkName: "/../made/../made/here" },
+        { name: "a/b/link/f", content: "x" },
+      ]);
       assert.equal(readFileSync(at("made", "here", "f"), "utf8"), "x");
     });
   });
@@ -361,7 +511,16 @@ describe("applying a layer", () => {
       [`${plain}+gzip`, bytes],
       [`${plain}+gzip`, Buffer.concat([gzipSync(bytes.subarray(0, 700)), gzipSync(bytes.subarray(700))])],
       [`${plain}+zstd`, zstd],
-      [`${plain}+zstd`, Buffer.concat([skippable, zstdCompressSync(bytes.subarray(0, 700)), skippable, zstdCompressSync(bytes.subarray(700)), skippable])],
+      [
+        `${plain}+zstd`,
+        Buffer.concat([
+          skippable,
+          zstdCompressSync(bytes.subarray(0, 700)),
+          skippable,
+          zstdCompressSync(bytes.subarray(700)),
+          skippable,
+        ]),
+      ],
       ["application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", gzip],
       [plain, bytes],
     ];
@@ -379,9 +538,18 @@ describe("applying a layer", () => {
       assert.equal((await apply(Buffer.alloc(0), {}, `${plain}+gzip`)).size, 0);
     });
 
-    for (const mediaType of ["", "application/octet-stream", `${plain}+encrypted`, `${plain}+gzip+encrypted`, "application/vnd.docker.image.rootfs.diff.tar.gzip+x"]) {
+    for (const mediaType of [
+      "",
+      "application/octet-stream",
+      `${plain}+encrypted`,
+      `${plain}+gzip+encrypted`,
+      "application/vnd.docker.image.rootfs.diff.tar.gzip+x",
+    ]) {
       test(`${mediaType || "no media type"} is refused by name`, async () => {
-        await assert.rejects(apply(bytes, {}, mediaType), (thrown: unknown) => thrown instanceof MediaTypeUnsupported && thrown.mediaType === mediaType);
+        await assert.rejects(
+          apply(bytes, {}, mediaType),
+          (thrown: unknown) => thrown instanceof MediaTypeUnsupported && thrown.mediaType === mediaType,
+        );
       });
     }
 
@@ -409,7 +577,10 @@ describe("applying a layer", () => {
         yield gzip.subarray(0, 50);
         throw new Error("connection lost");
       };
-      await assert.rejects(applyLayerHere(source(), `${plain}+gzip`, { root, lowers: [], whiteouts: "delete" }, () => {}), /connection lost/);
+      await assert.rejects(
+        applyLayerHere(source(), `${plain}+gzip`, { root, lowers: [], whiteouts: "delete" }, () => {}),
+        /connection lost/,
+      );
     });
   });
 });

@@ -12,7 +12,9 @@ test("native mounts are containerd's, option by option", async () => {
   const work = mkdtempSync(join(tmpdir(), "shiplog-native-"));
   try {
     const snapshotter = await openNative({ root: work, workers: new SnapshotWorkers(1) });
-    const bind = (id: string, mode: string) => [{ type: "bind", source: `${work}/snapshots/${id}`, options: ["rbind", mode] }];
+    const bind = (id: string, mode: string) => [
+      { type: "bind", source: `${work}/snapshots/${id}`, options: ["rbind", mode] },
+    ];
     assert.deepEqual(snapshotter.mounts("a", "active", []), bind("a", "rw"));
     assert.deepEqual(snapshotter.mounts("c", "active", ["b", "a"]), bind("c", "rw"));
     assert.deepEqual(snapshotter.mounts("v", "view", ["b", "a"]), bind("b", "ro"));

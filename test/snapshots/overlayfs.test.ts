@@ -25,11 +25,16 @@ describe("overlayfs snapshotter", () => {
   test("mounts are containerd's, option by option", () => {
     const at = (id: string) => `${work}/snapshots/${id}`;
     const bind = (source: string, mode: string) => [{ type: "bind", source, options: [mode, "rbind"] }];
-    const overlay = (...options: string[]) => [{ type: "overlay", source: "overlay", options: ["index=off", ...options] }];
+    const overlay = (...options: string[]) => [
+      { type: "overlay", source: "overlay", options: ["index=off", ...options] },
+    ];
     assert.deepEqual(snapshotter.mounts("a", "active", []), bind(`${at("a")}/fs`, "rw"));
     assert.deepEqual(snapshotter.mounts("v", "view", []), bind(`${at("v")}/fs`, "ro"));
     assert.deepEqual(snapshotter.mounts("v", "view", ["a"]), bind(`${at("a")}/fs`, "ro"));
-    assert.deepEqual(snapshotter.mounts("c", "active", ["b", "a"]), overlay(`workdir=${at("c")}/work`, `upperdir=${at("c")}/fs`, `lowerdir=${at("b")}/fs:${at("a")}/fs`));
+    assert.deepEqual(
+      snapshotter.mounts("c", "active", ["b", "a"]),
+      overlay(`workdir=${at("c")}/work`, `upperdir=${at("c")}/fs`, `lowerdir=${at("b")}/fs:${at("a")}/fs`),
+    );
     assert.deepEqual(snapshotter.mounts("v", "view", ["b", "a"]), overlay(`lowerdir=${at("b")}/fs:${at("a")}/fs`));
   });
 
@@ -55,12 +60,26 @@ describe("overlayfs snapshotter", () => {
   });
 
   test("a file system that cannot hold upper layers is refused with the kernel's reason", async () => {
-    const [lower, upper, workdir, merged] = ["lower", "upper", "workdir", "merged"].map((name) => join(work, name)) as [string, string, string, string];
+    const [lower, upper, workdir, merged] = ["lower", "upper", "workdir", "merged"].map((name) => join(work, name)) as [
+      string,
+      string,
+      string,
+      string,
+    ];
     for (const directory of [lower, upper, workdir, merged]) mkdirSync(directory);
-    mount({ type: "overlay", source: "overlay", options: [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${workdir}`] }, merged);
+    mount(
+      { type: "overlay", source: "overlay", options: [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${workdir}`] },
+      merged,
+    );
     try {
       const opening = openOverlayfs({ root: join(merged, "root"), workers });
-      await assert.rejects(opening, (thrown: unknown) => thrown instanceof Error && /cannot hold overlayfs layers/.test(thrown.message) && errorCode(thrown.cause) === "EINVAL");
+      await assert.rejects(
+        opening,
+        (thrown: unknown) =>
+          thrown instanceof Error &&
+          /cannot hold overlayfs layers/.test(thrown.message) &&
+          errorCode(thrown.cause) === "EINVAL",
+      );
       assert.deepEqual(readdirSync(join(merged, "root")), ["snapshots"]);
     } finally {
       await unmount(merged);

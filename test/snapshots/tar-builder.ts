@@ -38,14 +38,23 @@ export function member({ pax, ...fields }: Member): Buffer {
   octal(block, 337, 8, fields.device?.[1] ?? 0);
   sum(block);
   const before = pax === undefined ? [] : [member({ name: "PaxHeaders/x", flag: "x", content: paxPayload(pax) })];
-  return Buffer.concat([...before, block, content, Buffer.alloc((blockBytes - (content.length % blockBytes)) % blockBytes)]);
+  return Buffer.concat([
+    ...before,
+    block,
+    content,
+    Buffer.alloc((blockBytes - (content.length % blockBytes)) % blockBytes),
+  ]);
 }
 
 /** The records of an extended header, each counting its own length. */
 export function paxPayload(records: NonNullable<Member["pax"]>): Buffer {
   return Buffer.concat(
     records.map(([key, value]) => {
-      const rest = Buffer.concat([Buffer.from(` ${key}=`, "latin1"), Buffer.isBuffer(value) ? value : Buffer.from(value, "latin1"), Buffer.from("\n")]);
+      const rest = Buffer.concat([
+        Buffer.from(` ${key}=`, "latin1"),
+        Buffer.isBuffer(value) ? value : Buffer.from(value, "latin1"),
+        Buffer.from("\n"),
+      ]);
       let length = rest.length + 1;
       while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
       return Buffer.concat([Buffer.from(String(length)), rest]);

@@ -60,13 +60,22 @@ describe("tar reader", () => {
       { name: "e", content: "z".repeat(512) },
     );
     const whole = read(bytes);
-    assert.deepEqual(whole.map(({ name }) => name), ["a", "long/".repeat(60), "d/", "e"]);
-    fc.assert(fc.property(fc.array(fc.nat(), { maxLength: 60 }), (cuts) => assert.deepEqual(read(bytes, cuts), whole)), { numRuns: 50 });
+    assert.deepEqual(
+      whole.map(({ name }) => name),
+      ["a", "long/".repeat(60), "d/", "e"],
+    );
+    fc.assert(
+      fc.property(fc.array(fc.nat(), { maxLength: 60 }), (cuts) => assert.deepEqual(read(bytes, cuts), whole)),
+      { numRuns: 50 },
+    );
     assert.deepEqual(read(bytes, [...bytes.keys()]), whole);
   });
 
   test("an archive cut short anywhere within an entry is refused, and never read as whole", () => {
-    const bytes = archive({ name: "a", content: "x".repeat(700) }, { name: "b", pax: [["mtime", "1.5"]], content: "y" });
+    const bytes = archive(
+      { name: "a", content: "x".repeat(700) },
+      { name: "b", pax: [["mtime", "1.5"]], content: "y" },
+    );
     const entriesEnd = bytes.length - 1024;
     for (let length = 0; length < entriesEnd; length += 64) {
       if (length === 0 || length === 512 + 1024) continue;
@@ -95,11 +104,17 @@ describe("tar reader", () => {
   });
 
   test("what follows the end mark is not read as entries", () => {
-    assert.deepEqual(read(Buffer.concat([archive({ name: "a" }), archive({ name: "b" })])).map(({ name }) => name), ["a"]);
+    assert.deepEqual(
+      read(Buffer.concat([archive({ name: "a" }), archive({ name: "b" })])).map(({ name }) => name),
+      ["a"],
+    );
   });
 
   test("a single block of zeros between entries is refused", () => {
-    assert.throws(() => read(Buffer.concat([member({ name: "a" }), Buffer.alloc(512), member({ name: "b" })])), invalid(/zeros/, 1024));
+    assert.throws(
+      () => read(Buffer.concat([member({ name: "a" }), Buffer.alloc(512), member({ name: "b" })])),
+      invalid(/zeros/, 1024),
+    );
   });
 
   test("extended records override the header, byte for byte", () => {
@@ -120,15 +135,28 @@ describe("tar reader", () => {
         ],
       }),
     );
-    assert.deepEqual([entry.name, entry.uid, entry.gid, entry.mtime, entry.atime], ["\xff\xfe/n\xe4me", 4294967294, 70000, -1_500_000_000n, 1_700_000_000_123_456_789n]);
+    assert.deepEqual(
+      [entry.name, entry.uid, entry.gid, entry.mtime, entry.atime],
+      ["\xff\xfe/n\xe4me", 4294967294, 70000, -1_500_000_000n, 1_700_000_000_123_456_789n],
+    );
     assert.deepEqual(entry.xattrs.at(-1), ["user.bin", value]);
     assert.equal(entry.offset, 0);
   });
 
   test("extended records hold for one entry only, and global ones for none", () => {
-    const global = member({ name: "pax_global_header", flag: "g", content: paxPayload([["comment", "abc"], ["path", "everywhere"]]) });
+    const global = member({
+      name: "pax_global_header",
+      flag: "g",
+      content: paxPayload([
+        ["comment", "abc"],
+        ["path", "everywhere"],
+      ]),
+    });
     const bytes = Buffer.concat([global, archive({ name: "a", pax: [["path", "b"]] }, { name: "c" })]);
-    assert.deepEqual(read(bytes).map(({ name }) => name), ["b", "c"]);
+    assert.deepEqual(
+      read(bytes).map(({ name }) => name),
+      ["b", "c"],
+    );
   });
 
   test("a size beyond what octal holds is read from records and from binary numbers", () => {
@@ -158,7 +186,13 @@ describe("tar reader", () => {
   test("only files have content, whatever another type states", () => {
     for (const flag of ["1", "2", "3", "4", "5", "6"]) {
       const entries = read(archive({ name: "a", flag, size: 5000, linkName: "t" }, { name: "b" }));
-      assert.deepEqual(entries.map(({ name, size }) => [name, size]), [["a", 0], ["b", 0]]);
+      assert.deepEqual(
+        entries.map(({ name, size }) => [name, size]),
+        [
+          ["a", 0],
+          ["b", 0],
+        ],
+      );
     }
   });
 
@@ -172,19 +206,43 @@ describe("tar reader", () => {
     ["a sparse file of GNU's old kind", member({ name: "a", flag: "S" }), /sparse/],
     ["a sparse file in records", member({ name: "a", pax: [["GNU.sparse.major", "1"]] }), /sparse/],
     ["a name with a NUL in records", member({ name: "a", pax: [["path", "a\0b"]] }), /NUL/],
-    ["a record without a key", Buffer.concat([member({ name: "x", flag: "x", content: "5 =a\n" }), member({ name: "a" })]), /no key/],
-    ["a record longer than its header", Buffer.concat([member({ name: "x", flag: "x", content: "99 a=b\n" }), member({ name: "a" })]), /wrong length/],
-    ["a record of length zero", Buffer.concat([member({ name: "x", flag: "x", content: "0 a=b\n" }), member({ name: "a" })]), /wrong length/],
+    [
+      "a record without a key",
+      Buffer.concat([member({ name: "x", flag: "x", content: "5 =a\n" }), member({ name: "a" })]),
+      /no key/,
+    ],
+    [
+      "a record longer than its header",
+      Buffer.concat([member({ name: "x", flag: "x", content: "99 a=b\n" }), member({ name: "a" })]),
+      /wrong length/,
+    ],
+    [
+      "a record of length zero",
+      Buffer.concat([member({ name: "x", flag: "x", content: "0 a=b\n" }), member({ name: "a" })]),
+      /wrong length/,
+    ],
     ["a negative size in records", member({ name: "a", pax: [["size", "-1"]] }), /size is negative/],
     ["an owner of more than 32 bits", member({ name: "a", pax: [["uid", "4294967296"]] }), /uid is out of range/],
-    ["an extended header of more than a megabyte", member({ name: "x", flag: "x", size: 1024 * 1024 + 1 }), /extended header of/],
+    [
+      "an extended header of more than a megabyte",
+      member({ name: "x", flag: "x", size: 1024 * 1024 + 1 }),
+      /extended header of/,
+    ],
   ];
   for (const [what, bytes, fault] of refused) {
-    test(`${what} is refused`, () => assert.throws(() => read(Buffer.concat([bytes, Buffer.alloc(1024)])), invalid(fault, 0)));
+    test(`${what} is refused`, () =>
+      assert.throws(() => read(Buffer.concat([bytes, Buffer.alloc(1024)])), invalid(fault, 0)));
   }
 
   test("what Python's tarfile writes in each format is read back as it was", () => {
-    const text = fc.string({ unit: fc.integer({ min: 1, max: 255 }).filter((code) => code !== 0x2f).map((code) => String.fromCharCode(code)), minLength: 1, maxLength: 130 });
+    const text = fc.string({
+      unit: fc
+        .integer({ min: 1, max: 255 })
+        .filter((code) => code !== 0x2f)
+        .map((code) => String.fromCharCode(code)),
+      minLength: 1,
+      maxLength: 130,
+    });
     const entry = fc.record({
       name: fc.array(text, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/")),
       link: text,
@@ -218,11 +276,19 @@ sys.stdout.buffer.write(out.getvalue())
         for (const [index, made] of members.entries()) {
           const got = entries[index]!;
           // Python writes the records of its pax format as UTF-8 and the header's fields as asked.
-          const bytesOf = (value: string) => (format === 2 && got.name !== made.name ? Buffer.from(value).toString("latin1") : value);
+          const bytesOf = (value: string) =>
+            format === 2 && got.name !== made.name ? Buffer.from(value).toString("latin1") : value;
           const isLink = made.type === "1" || made.type === "2";
           assert.deepEqual(
             [got.name.replace(/\/$/, ""), got.mode, got.uid, got.gid, got.mtime, got.content],
-            [bytesOf(made.name), made.mode, made.uid, 5, BigInt(made.mtime) * 1_000_000_000n, made.type === "0" ? Buffer.from(made.content) : Buffer.alloc(0)],
+            [
+              bytesOf(made.name),
+              made.mode,
+              made.uid,
+              5,
+              BigInt(made.mtime) * 1_000_000_000n,
+              made.type === "0" ? Buffer.from(made.content) : Buffer.alloc(0),
+            ],
           );
           if (isLink) assert.ok([made.link, Buffer.from(made.link).toString("latin1")].includes(got.linkName));
           if (made.type === "3" || made.type === "4") assert.deepEqual(got.device, [7, 8]);

@@ -22,17 +22,20 @@ export function listTree(root: string, { withoutTimes = [], withoutXattrs = fals
     if (!whiteout && !withoutTimes.includes(shown)) facts.push(`mtime=${status.mtimeNs}`);
     if (status.isSymbolicLink()) facts.push(`-> ${readlinkSync(path, "latin1")}`);
     if (status.isCharacterDevice() || status.isBlockDevice()) facts.push(`dev=${status.rdev}`);
-    if (status.isFile()) facts.push(`${status.size}=${createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 16)}`);
+    if (status.isFile())
+      facts.push(`${status.size}=${createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 16)}`);
     if (!status.isDirectory() && status.nlink > 1n) {
       const first = firstNames.get(status.ino);
       if (first === undefined) firstNames.set(status.ino, shown);
       facts.push(first === undefined ? "linked" : `same as ${first}`);
     }
-    if (!withoutXattrs) for (const name of listXattrs(path).sort()) facts.push(`${name}=${getXattr(path, name)?.toString("hex")}`);
+    if (!withoutXattrs)
+      for (const name of listXattrs(path).sort()) facts.push(`${name}=${getXattr(path, name)?.toString("hex")}`);
     lines.push(`${shown} ${facts.join(" ")}`);
     if (!status.isDirectory()) return;
     const names = readdirSync(path, { encoding: "buffer" }).sort(Buffer.compare);
-    for (const name of names) visit(Buffer.concat([path, Buffer.from("/"), name]), `${shown}/${name.toString("latin1")}`);
+    for (const name of names)
+      visit(Buffer.concat([path, Buffer.from("/"), name]), `${shown}/${name.toString("latin1")}`);
   };
   visit(Buffer.from(root), ".");
   return lines;

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { endpointOf, Launcher, launchDeadlineMs } from "../../src/tasks/launch.ts";
 import { ShimConnection } from "../../src/tasks/shim-connection.ts";
 import { ShimLog } from "../../src/tasks/shim-log.ts";
 import { endShimProcesses, findShimProcesses, isShimOf } from "../../src/tasks/shim-process.ts";
-import { runc } from "../../src/wire/mod.ts";
+import { Any, runc } from "../../src/wire/mod.ts";
 import { logger, openWorkshop, readText, shimBinary, shimsOf, specOf, type Workshop } from "./workshop.ts";
-import { rm } from "node:fs/promises";
 
 let workshop: Workshop;
 before(async () => {
@@ -70,7 +69,8 @@ test("start gives a shim its flags, its environment and the options on standard 
   for (const line of [`TTRPC_ADDRESS=${ttrpcAddress}`, `GRPC_ADDRESS=${address}`, "NAMESPACE=test", "GOMAXPROCS=2", "MAX_SHIM_VERSION=2"]) {
     assert.ok(env.includes(line), line);
   }
-  assert.match(await readText(join(bundle, "stdin")), /^\n\u001acontainerd\.runc\.v1\.Options\u0012/);
+  const { typeUrl, value } = Any.decode(await readFile(join(bundle, "stdin")));
+  assert.deepEqual([typeUrl, runc.Options.decode(value).shimCgroup], ["containerd.runc.v1.Options", "/a"]);
   await workshop.bundles.remove(key);
 });
 

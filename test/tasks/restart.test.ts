@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { TaskDaemon } from "./task-daemon.ts";
 import { hasEnded, noIo, processSpecOf, shimsOf } from "./workshop.ts";
@@ -99,18 +102,63 @@ test("a shim that died while the daemon was down is recorded as lost, once", asy
   await daemon.only("died", "TaskShimLost");
 });
 
-test("a shim whose connection is cut but that lives on keeps its task", async () => {
-  const pid = await daemon.run("cut", ["sleep", "1000"]);
+test("a shim that lives on after its connection was cut keeps its task", async () => {
+  await daemon.run("cut", ["sleep", "1000"]);
+  const endpoint = daemon.task("cut")!.shim!;
+  const relay = await openRelay(join(daemon.workshop.base, "relay.sock"), endpoint.address.slice("unix://".length));
+  const { pid } = daemon.task("cut")!;
+  await daemon.record("cut", { type: "RecordExited", exit: { pid, status: 1, exitedAt: 1n, known: true } });
+  await daemon.record("cut", { type: "RecordDeleted", exit: { pid, status: 1, exitedAt: 1n, known: true } });
+  await daemon.stop();
+  // The same task again, on record as served through the relay.
+  const { bundles, rootfs } = daemon.workshop;
+  const intent = { id: "cut", bundle: bundles.pathOf({ namespace: daemon.namespace, id: "cut" }), runtime: "io.containerd.runc.v2" };
+  await daemon.record("cut", { type: "CreateTask", ...intent, rootfs, io: noIo, options: null, checkpoint: "" });
+  await daemon.record("cut", { type: "RecordCreated", pid, shim: { address: `unix://${relay.path}`, version: 2 } });
+  await daemon.begin();
   const before = await daemon.types("cut");
-  const manager = daemon.manager;
-  // As if the connection broke: the manager's own end is closed behind its back.
-  const sockets = process.getActiveResourcesInfo().length;
-  assert.ok(sockets > 0);
-  await daemon.restart();
-  assert.notEqual(daemon.manager, manager);
-  assert.deepEqual(await daemon.types("cut"), before);
-  assert.ok(!hasEnded(pid));
+  assert.equal(daemon.task("cut")!.status, "running");
+  const connections = relay.connections();
+  relay.cut();
+  await eventually("a new connection", () => (relay.connections() > connections ? true : undefined));
+  await daemon.kill("cut");
+  assert.equal((await daemon.wait("cut")).status, 137);
+  const types = await daemon.types("cut");
+  assert.deepEqual(types.filter((type) => type === "TaskShimLost"), []);
+  assert.deepEqual(types.slice(0, before.length), before);
+  await daemon.manager.delete(daemon.origin, "cut");
+  relay.close();
 });
+
+/** A socket whose connections all lead on to another, until they are cut. */
+async function openRelay(path: string, target: string) {
+  const open = new Set<Socket>();
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections += 1;
+    const onward = connect(target);
+    for (const end of [socket, onward]) {
+      open.add(end);
+      end.on("error", () => {});
+    }
+    socket.pipe(onward).pipe(socket);
+  });
+  server.listen(path);
+  await once(server, "listening");
+  const cut = () => {
+    for (const end of open) end.destroy();
+    open.clear();
+  };
+  return {
+    path,
+    connections: () => connections,
+    cut,
+    close() {
+      cut();
+      server.close();
+    },
+  };
+}
 
 test("a hung shim keeps its task through a restart, holds up no other, and is taken over once it answers", async () => {
   const pid = await daemon.run("hung", ["sleep", "1000"]);
@@ -123,12 +171,14 @@ test("a hung shim keeps its task through a restart, holds up no other, and is ta
     await daemon.begin();
     assert.deepEqual(await daemon.types("hung"), before, "nothing is known of it");
     assert.equal((await daemon.manager.list(daemon.namespace)).tasks.find(({ key }) => key === "hung")!.row.status, "running");
+    const killing = daemon.kill("hung");
     await daemon.kill("lively");
     assert.equal((await daemon.wait("lively")).status, 137);
+    process.kill(hung, "SIGCONT");
+    await killing;
   } finally {
     process.kill(hung, "SIGCONT");
   }
-  await daemon.kill("hung");
   assert.equal((await daemon.wait("hung")).pid, pid);
   assert.equal(daemon.task("hung")!.exit!.known, true);
 });
