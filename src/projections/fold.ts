@@ -25,24 +25,28 @@ export class Fold {
     this.#store = store;
   }
 
-  /** Goes on to `next`. */
+  /** Goes on to `next`; one batch is written while the next one is folded. */
   async to(next: Position): Promise<void> {
     let changes: RowChange[] = [];
+    let writing = Promise.resolve();
     for await (const facts of this.#source.read({ from: this.#heads.next, to: next })) {
       for (const fact of facts) {
         const change = this.#heads.apply(fact);
         if (change !== undefined) changes.push(change);
       }
-      if (changes.length >= BATCH_CHANGES_MAX) {
-        await this.#write(changes);
-        changes = [];
-      }
+      if (changes.length < BATCH_CHANGES_MAX) continue;
+      await writing;
+      writing = this.#write(changes);
+      writing.catch(() => {});
+      changes = [];
     }
+    await writing;
     await this.#write(changes);
   }
 
   async #write(changes: readonly RowChange[]): Promise<void> {
-    await this.#store.write(changes, { logId: this.#source.logId, next: this.#heads.next });
-    this.#heads.trim(this.#heads.next);
+    const { next } = this.#heads;
+    await this.#store.write(changes, { logId: this.#source.logId, next });
+    this.#heads.trim(next);
   }
 }

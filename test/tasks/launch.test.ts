@@ -23,7 +23,7 @@ async function script(name: string, text: string): Promise<string> {
 }
 
 test("start answers with the address of a shim that listens, and delete with what it cleared away", async () => {
-  const key = { namespace: "test", id: "launch" };
+  const key = { namespace: workshop.namespace, id: "launch" };
   const bundle = await workshop.bundles.create(key, specOf(key, ["true"]).value);
   // Without a reader of its log a shim does not start.
   const log = new ShimLog(bundle, logger);
@@ -54,7 +54,7 @@ test("start answers with the address of a shim that listens, and delete with wha
 });
 
 test("start gives a shim its flags, its environment and the options on standard input", async () => {
-  const key = { namespace: "test", id: "flags" };
+  const key = { namespace: workshop.namespace, id: "flags" };
   const bundle = await workshop.bundles.create(key, specOf(key, ["true"]).value);
   const binary = await script(
     "containerd-shim-flags-v1",
@@ -63,10 +63,10 @@ test("start gives a shim its flags, its environment and the options on standard 
   const options = { typeUrl: "containerd.runc.v1.Options", value: runc.Options.encode(runc.Options.fromPartial({ shimCgroup: "/a" })).finish() };
   assert.deepEqual(await workshop.launcher.start(binary, key, bundle, options), { address: "unix:///somewhere", version: 2 });
   const { address, ttrpcAddress } = workshop;
-  assert.equal(await readText(join(bundle, "args")), `-namespace test -address ${address} -publish-binary /bin/true -id flags start\n`);
+  assert.equal(await readText(join(bundle, "args")), `-namespace ${workshop.namespace} -address ${address} -publish-binary /bin/true -id flags start\n`);
   assert.equal(await readText(join(bundle, "cwd")), `${bundle}\n`);
   const env = (await readText(join(bundle, "env"))).split("\n");
-  for (const line of [`TTRPC_ADDRESS=${ttrpcAddress}`, `GRPC_ADDRESS=${address}`, "NAMESPACE=test", "GOMAXPROCS=2", "MAX_SHIM_VERSION=2"]) {
+  for (const line of [`TTRPC_ADDRESS=${ttrpcAddress}`, `GRPC_ADDRESS=${address}`, `NAMESPACE=${workshop.namespace}`, "GOMAXPROCS=2", "MAX_SHIM_VERSION=2"]) {
     assert.ok(env.includes(line), line);
   }
   const { typeUrl, value } = Any.decode(await readFile(join(bundle, "stdin")));
@@ -75,7 +75,7 @@ test("start gives a shim its flags, its environment and the options on standard 
 });
 
 test("a shim that reads another message from standard input gets nothing there", async () => {
-  const key = { namespace: "test", id: "newer" };
+  const key = { namespace: workshop.namespace, id: "newer" };
   const bundle = await workshop.bundles.create(key, specOf(key, ["true"]).value);
   const binary = await script(
     "containerd-shim-newer-v1",
@@ -88,7 +88,7 @@ test("a shim that reads another message from standard input gets nothing there",
 });
 
 test("a start that fails tells all that the shim printed", async () => {
-  const key = { namespace: "test", id: "fails" };
+  const key = { namespace: workshop.namespace, id: "fails" };
   const bundle = await workshop.bundles.create(key, specOf(key, ["true"]).value);
   const binary = await script("containerd-shim-fails-v1", "echo out; echo err >&2; exit 3");
   await assert.rejects(workshop.launcher.start(binary, key, bundle, null), {
@@ -100,7 +100,7 @@ test("a start that fails tells all that the shim printed", async () => {
 });
 
 test("a delete that hangs ends within its deadline, with all that it started", async () => {
-  const key = { namespace: "test", id: "hangs" };
+  const key = { namespace: workshop.namespace, id: "hangs" };
   const bundle = await workshop.bundles.create(key, specOf(key, ["true"]).value);
   const binary = await script("containerd-shim-hangs-v1", "echo $$ > pid; sleep 1000");
   const launcher = new Launcher({ address: workshop.address, ttrpcAddress: "", publishBinary: "/bin/true" });

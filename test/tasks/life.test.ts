@@ -245,7 +245,7 @@ test("a create that fails leaves nothing and tells the shim's own text", async (
   await assert.rejects(daemon.create("shimless"), {
     message: /^failed to start shim: failed to resolve runtime path: runtime "io.containerd.nosuch.v9" binary not installed/,
   });
-  await assert.rejects(daemon.create("recordless"), { class: "NotFound", message: 'container "recordless" in namespace "test": not found' });
+  await assert.rejects(daemon.create("recordless"), { class: "NotFound", message: `container "recordless" in namespace "${daemon.namespace}": not found` });
   for (const id of ["broken", "shimless", "recordless"]) {
     assert.ok(!(await daemon.workshop.bundles.list()).some((bundle) => bundle.id === id));
     assert.ok(!shimsOf(daemon.workshop.address).some((shim) => shim.id === id));

@@ -90,7 +90,7 @@ test("metrics are chosen by id and namespace, and a filter that is none is refus
 
 test("what containerd refuses is refused in its words", async () => {
   await daemon.container("refused", ["sleep", "1000"]);
-  const absent = { class: "NotFound", message: 'container "absent" in namespace "test": not found' };
+  const absent = { class: "NotFound", message: `container "absent" in namespace "${daemon.namespace}": not found` };
   for (const method of ["create", "start", "delete", "get", "kill", "pause", "listPids", "wait"] as const) {
     await assert.rejects(ask(method, { containerId: "absent" }), absent);
   }

@@ -27,19 +27,19 @@ export class TaskDaemon {
   #server: TtrpcServer | undefined;
   #manager: TaskManager;
 
-  static async open(namespace = "test"): Promise<TaskDaemon> {
+  static async open(): Promise<TaskDaemon> {
     const workshop = await openWorkshop();
     await mkdir(join(workshop.base, "log"));
-    const daemon = new TaskDaemon(workshop, namespace, await openLedgerIn(join(workshop.base, "log")));
+    const daemon = new TaskDaemon(workshop, await openLedgerIn(join(workshop.base, "log")));
     await daemon.#serve();
     await daemon.manager.recover();
     return daemon;
   }
 
-  private constructor(workshop: Workshop, namespace: string, open: OpenLedger) {
+  private constructor(workshop: Workshop, open: OpenLedger) {
     this.workshop = workshop;
-    this.namespace = namespace;
-    this.origin = testOrigin(namespace);
+    this.namespace = workshop.namespace;
+    this.origin = testOrigin(workshop.namespace);
     this.#open = open;
     this.#manager = this.#newManager();
   }

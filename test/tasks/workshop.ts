@@ -5,7 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
-import { readdirSync, readFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -21,6 +22,8 @@ const specType = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 const processType = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
 export interface Workshop {
+  /** Used by no other test: runc keeps its state by namespace, whichever daemon asks. */
+  readonly namespace: string;
   readonly base: string;
   readonly stateDir: string;
   readonly rootDir: string;
@@ -39,10 +42,12 @@ export async function openWorkshop(): Promise<Workshop> {
   const base = await mkdtemp(join(tmpdir(), "shiplog-tasks-"));
   const [stateDir, rootDir, image] = ["state", "root", "image"].map((name) => join(base, name)) as [string, string, string];
   await makeImage(image);
+  const namespace = `t${randomBytes(6).toString("hex")}`;
   const address = join(base, "grpc.sock");
   const ttrpcAddress = `${address}.ttrpc`;
   const bundles = new Bundles({ stateDir, rootDir });
   return {
+    namespace,
     base,
     stateDir,
     rootDir,
@@ -52,25 +57,28 @@ export async function openWorkshop(): Promise<Workshop> {
     launcher: new Launcher({ address, ttrpcAddress, publishBinary: "/bin/true" }),
     rootfs: [{ type: "bind", source: image, target: "", options: ["rbind", "ro"] }],
     async remove() {
-      const left = leftOf(base, address);
+      const left = leftOf(base, address, namespace);
       for (const key of await bundles.list()) {
         await endShimProcesses(key, address, () => false);
         await bundles.remove(key).catch(() => {});
       }
-      for (const socket of left.filter((thing) => thing.startsWith("/run/containerd/s/"))) await rm(socket, { force: true });
+      await rm(join(runcRoot, namespace), { recursive: true, force: true });
       await rm(base, { recursive: true, force: true });
       assert.deepEqual(left, [], "the test leaves nothing behind");
     },
   };
 }
 
-/** Shims, mounts and bundles that are there although no test of this workshop runs. */
-function leftOf(base: string, address: string): string[] {
+const runcRoot = "/run/containerd/runc";
+
+/** Shims, mounts and containers that are there although no test of this workshop runs. */
+function leftOf(base: string, address: string, namespace: string): string[] {
   const shims = shimsOf(address).map(({ pid, id }) => `shim ${pid} of ${id}`);
   const mounts = readMountinfo()
     .filter(({ mountpoint }) => mountpoint.startsWith(`${base}/`))
     .map(({ mountpoint }) => `mount ${mountpoint}`);
-  return [...shims, ...mounts];
+  const containers = existsSync(join(runcRoot, namespace)) ? readdirSync(join(runcRoot, namespace)) : [];
+  return [...shims, ...mounts, ...containers.map((id) => `container ${id}`)];
 }
 
 /** Every shim process of the daemon at `address`. */
