@@ -72,6 +72,8 @@ export function createTask(context: TaskContext, origin: Origin, key: TaskKey, r
       const failure = shimFailure(error);
       await report(context, outcome, key, () => [{ type: "RecordCreateFailed", message: failure.message }]);
       throw failure;
+    } finally {
+      context.shims.unclaim(key);
     }
   });
 }
@@ -101,6 +103,7 @@ async function launchShim(
     await bundles.writeShimBinaryPath(key, binary);
     log = new ShimLog(bundle, logger.child({ ...key }));
     const { address, version } = await launcher.start(binary, key, bundle, options);
+    context.shims.claim(key, address);
     throwIfStopping(context);
     // Where newer containerds write it too; older shims write `address` themselves.
     await writeFile(join(bundle, "bootstrap.json"), JSON.stringify({ version, address, protocol: "ttrpc" }), { mode: 0o600 });

@@ -19,6 +19,7 @@ export interface LiveShim {
 
 export class LiveShims {
   readonly #shims = new Map<string, LiveShim>();
+  readonly #claims = new Map<string, string>();
   readonly #onLost: (shim: LiveShim) => void;
 
   /** `onLost` runs when the connection of an entry ends while it is an entry. */
@@ -45,8 +46,18 @@ export class LiveShims {
     shim.log?.close();
   }
 
-  /** True when another task's connection leads to the same shim process. */
+  /** States that the task is being created in the shim at this address, until `unclaim`. */
+  claim(key: TaskKey, address: string): void {
+    this.#claims.set(nameOf(key), address);
+  }
+
+  unclaim(key: TaskKey): void {
+    this.#claims.delete(nameOf(key));
+  }
+
+  /** True when another task is served by, or being created in, the shim at this address. */
   isShared(key: TaskKey, address: string): boolean {
+    for (const [name, claimed] of this.#claims) if (claimed === address && name !== nameOf(key)) return true;
     for (const shim of this.#shims.values()) {
       if (shim.connection.endpoint.address === address && nameOf(shim.key) !== nameOf(key)) return true;
     }

@@ -5,4 +5,4 @@ export type { AddExec } from "./exec.ts";
 export type { Signal } from "./lifecycle.ts";
 export { TaskManager, type TaskManagerOptions, type TaskMetric } from "./manager.ts";
 export type { Envelope } from "./observe.ts";
-export { programDir, searchPathOf } from "./runtime-path.ts";
+export { searchPathOf } from "./runtime-path.ts";

@@ -3,7 +3,7 @@
  * (containerd: runtime/v2/manager.go resolveRuntimePath, runtime/v2/shim/util.go).
  */
 import { accessSync, constants, statSync } from "node:fs";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { ErrorClass, ShiplogError } from "../error.ts";
 
 export interface RuntimePathOptions {
@@ -39,11 +39,6 @@ export function resolveRuntimePath(runtime: string, { searchPath, daemonDir }: R
 /** The directories of a PATH variable; an empty part would mean the working directory, which Go's look-up refuses too. */
 export function searchPathOf(path: string | undefined): string[] {
   return (path ?? "").split(":").filter((directory) => directory !== "");
-}
-
-/** The directory of the running program, for `daemonDir`. */
-export function programDir(program: string): string {
-  return dirname(resolve(program));
 }
 
 function exists(path: string): boolean {

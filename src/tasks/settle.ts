@@ -51,6 +51,8 @@ export function settleInit(context: TaskContext, key: TaskKey, exit: ProcessExit
     await startReplied(context, key, "");
     const row = rowOf(context, key);
     if (row === undefined || row.status === "creating" || row.exit !== null) return;
+    // While there is no connection nobody can tell how the execs ended; taking the shim over will find this exit too.
+    if (row.shim !== null && context.shims.get(key) === undefined) return;
     const running = Object.entries(row.execs).filter(([, { status }]) => status === "running" || status === "starting");
     const exits = await execExits(context, key, running);
     // The connections are closed then, and that an exec's exit could not be asked for says nothing about it.

@@ -33,9 +33,4 @@ export class TaskQueue {
       if (line.length === 0) this.#lines.delete(key);
     }
   }
-
-  /** Resolves when nothing that has been put in line so far runs any more. */
-  async idle(): Promise<void> {
-    await Promise.all([...this.#lines.values()].map(({ last }) => last));
-  }
 }

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { type FileHandle, mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { copyFile, type FileHandle, mkdir, mkdtemp, open, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { TaskDaemon } from "./task-daemon.ts";
-import { noIo, processSpecOf, shimsOf } from "./workshop.ts";
+import { hasEnded, noIo, processSpecOf, shimsOf } from "./workshop.ts";
 import { eventually } from "../harness/eventually.ts";
+import { runc } from "../../src/wire/mod.ts";
 
 let daemon: TaskDaemon;
 let fifos: string;
@@ -259,6 +261,48 @@ test("of two creates at once, one makes the task and the other is refused", asyn
   assert.equal((other as PromiseRejectedResult).reason.message, "task twice: already exists");
   assert.equal(shimsOf(daemon.workshop.address).filter(({ id }) => id === "twice").length, 1);
 });
+
+test("a shim joins the cgroup that the options name", async () => {
+  const name = `shiplog-shims-${process.pid}`;
+  await makeCgroups(name);
+  try {
+    await daemon.container("charged", ["sleep", "1000"]);
+    const value = runc.Options.encode(runc.Options.fromPartial({ shimCgroup: `/${name}` })).finish();
+    const options = { typeUrl: "containerd.runc.v1.Options", value };
+    const { rootfs } = daemon.workshop;
+    await daemon.manager.create(daemon.origin, "charged", { rootfs, io: noIo, options, runtimePath: "", checkpoint: "" });
+    const shim = shimsOf(daemon.workshop.address).find(({ id }) => id === "charged")!;
+    assert.match(await readFile(`/proc/${shim.pid}/cgroup`, "utf8"), new RegExp(`:/${name}\n`));
+    await daemon.manager.delete(daemon.origin, "charged");
+    await eventually("the shim has ended", () => (hasEnded(shim.pid) ? true : undefined));
+  } finally {
+    await removeCgroups(name);
+  }
+});
+
+const cgroupRoot = "/sys/fs/cgroup";
+
+/** The directories of the cgroup: one per hierarchy, or one in all where there is only one. */
+async function cgroupPaths(name: string): Promise<string[]> {
+  if (existsSync(join(cgroupRoot, "cgroup.controllers"))) return [join(cgroupRoot, name)];
+  const entries = await readdir(cgroupRoot, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(cgroupRoot, entry.name, name));
+}
+
+/** Makes the cgroup in every hierarchy; that of cpusets takes no process before it has been given processors and memory. */
+async function makeCgroups(name: string): Promise<void> {
+  for (const path of await cgroupPaths(name)) {
+    await mkdir(path);
+    for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+      const above = join(path, "..", file);
+      if (existsSync(above)) await copyFile(above, join(path, file));
+    }
+  }
+}
+
+async function removeCgroups(name: string): Promise<void> {
+  for (const path of await cgroupPaths(name)) await rmdir(path);
+}
 
 test("metrics come from the shims that answer", async () => {
   await daemon.run("measured", ["sleep", "1000"]);
