@@ -3,6 +3,7 @@
  * through what is exported here.
  */
 export * from "./at.ts";
+export * from "./cgroup.ts";
 export * from "./clock.ts";
 export * from "./errno.ts";
 export * from "./files.ts";

@@ -8,7 +8,7 @@
 import { rm } from "node:fs/promises";
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { ShimEndpoint } from "../events/catalogue.ts";
-import { processStartTime } from "../platform/mod.ts";
+import { processStartTime, removeEmptyCgroup } from "../platform/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import { type TaskContext, rowOf } from "./context.ts";
 import type { CleanedUp } from "./launch.ts";
@@ -47,11 +47,24 @@ export async function clearAway(context: TaskContext, key: TaskKey, connection?:
     }
   }
   try {
+    await removeCgroup(context, key);
     await bundles.remove(key);
   } catch (error) {
     logger.warn({ ...key, err: error }, "remove bundle");
   }
   return cleaned;
+}
+
+/**
+ * A shim whose daemon goes away kills the runtime that is creating a container, which may then have made a cgroup but no state that
+ * `delete` could find it by. With systemd as the driver the path has colons, and systemd removes what is empty.
+ */
+async function removeCgroup({ bundles }: TaskContext, key: TaskKey): Promise<void> {
+  const written = await bundles.read(key, "config.json");
+  if (written === undefined) return;
+  const spec = JSON.parse(written) as { readonly linux?: { readonly cgroupsPath?: unknown } };
+  const path = spec.linux?.cgroupsPath ?? key.id;
+  if (typeof path === "string" && !path.includes(":")) await removeEmptyCgroup(path);
 }
 
 /** Where the bundle's shim listens: as its `start` wrote it, or as it was written down here. */

@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect, type Connection } from "../../src/cli/client.ts";
 import { verifyRoot } from "../../src/verify.ts";
 import { log, snapshots, TaskStatus, tasks } from "../../src/wire/mod.ts";
-import { removeRuncTraces } from "../harness/runc-traces.ts";
+import { removeRuncTraces, runcTraces } from "../harness/runc-traces.ts";
 import { ctr } from "../harness/ctr.ts";
 import { shiplogd, type TestDaemon } from "../harness/daemons.ts";
 import { eventually, within } from "../harness/eventually.ts";
@@ -22,7 +22,8 @@ import { Load } from "./load.ts";
 
 const kills = Number(process.env.SHIPLOG_CRASH_KILLS ?? 100);
 const seed = Number(process.env.SHIPLOG_CRASH_SEED ?? Date.now() % 1_000_000);
-const namespace = "crash";
+/** Of this run alone: runc keeps the states of all daemons in one place, by namespace. */
+const namespace = `crash-${process.pid}`;
 const WORKERS = 3;
 /** Longest time that the daemon lives under load before it is killed. */
 const KILL_WITHIN_MS = 500;
@@ -35,7 +36,7 @@ test(`${kills} kills lose nothing that was acknowledged and leave nothing behind
   const random = mulberry32(seed);
   const directory = await temporaryDirectory(t);
   const image = await buildImage(directory);
-  const daemon = await shiplogd(["--log-level", "debug"]);
+  const daemon = await shiplogd(["--log-level", "warn"]);
   t.after(() => daemon.dispose());
   await daemon.start();
   const imported = await ctr(daemon.address, namespace, ["images", "import", image.archive]);
@@ -69,6 +70,7 @@ test(`${kills} kills lose nothing that was acknowledged and leave nothing behind
   assert.deepEqual(report.problems, []);
   connection.close();
   await checkTraces(t, daemon, []);
+  assert.deepEqual(await runcTraces(namespace), [], "no cgroup and no state of runc's is left");
   await daemon.end("SIGTERM");
   const offline = await verifyRoot(daemon.paths.root);
   assert.deepEqual(offline.problems, []);

@@ -11,7 +11,8 @@ import { buildImage, imageName } from "../harness/image.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 import { type ScriptImage, type ScriptStep, script } from "./script.ts";
 
-const namespace = "script";
+/** Of this run alone: runc keeps the states of all daemons in one place, by namespace. */
+const namespace = `script-${process.pid}`;
 
 test("ctr's commands give the same exit codes, output and events on shiplogd as on containerd", async (t) => {
   const directory = await temporaryDirectory(t);
@@ -24,7 +25,7 @@ test("ctr's commands give the same exit codes, output and events on shiplogd as 
     await daemon.start();
     const fifos = join(daemon.paths.directory, "fifos");
     await mkdir(fifos);
-    const image = { name: imageName, archive: built.archive, manifest: built.manifest, layer: built.layers[0]!, fifos };
+    const image = { name: imageName, archive: built.archive, manifest: built.manifest, layer: built.layers[0]!, fifos, namespace };
     runs.push(await runScript(daemon, image));
   }
   const [reference, ours] = runs as [Run, Run];
@@ -66,10 +67,11 @@ function call(daemon: TestDaemon, step: ScriptStep) {
 function normalize(text: string, { paths }: TestDaemon): string {
   return text
     .replaceAll(paths.directory, "DIRECTORY")
+    .replaceAll(namespace, "NAMESPACE")
     // 1.6 publishes what befalls a namespace in the caller's namespace; shiplog in the one concerned, as 1.7 and later do.
-    .replace(/^(\S+ \+0000 UTC|\S+ \S+ \+0000 UTC) \S+ (\/namespaces\/)/gm, "$1 NAMESPACE $2")
+    .replace(/^(\S+ \+0000 UTC|\S+ \S+ \+0000 UTC) \S+ (\/namespaces\/)/gm, "$1 CALLER $2")
     // 1.6 lets its database's own name of a snapshot show in two messages.
-    .replace(/"script\/\d+\//g, '"')
+    .replace(/"NAMESPACE\/\d+\//g, '"')
     .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?\+0000 UTC|Z)?/g, "TIME")
     .replace(/\d+(\.\d+)? (milli|micro)?seconds?|Less than a second|About a minute/g, "AGE")
     .replace(/"seconds":\d+(,"nanos":\d+)?/g, "TIMESTAMP")

@@ -14,9 +14,10 @@ export interface ScriptImage {
   readonly manifest: string;
   readonly layer: string;
   readonly fifos: string;
+  readonly namespace: string;
 }
 
-export function script({ name, archive, manifest, layer, fifos }: ScriptImage): readonly ScriptStep[] {
+export function script({ name, archive, manifest, layer, fifos, namespace }: ScriptImage): readonly ScriptStep[] {
   const run = (...args: readonly string[]): ScriptStep => ({ args: ["run", "--fifo-dir", fifos, ...args] });
   const tasks = (...args: readonly string[]): ScriptStep => ({ args: ["tasks", ...args] });
   const plain = (...args: readonly string[]): ScriptStep => ({ args });
@@ -112,7 +113,7 @@ export function script({ name, archive, manifest, layer, fifos }: ScriptImage): 
     plain("namespaces", "label", "other", "shape=round"),
     plain("namespaces", "ls"),
     plain("namespaces", "rm", "other"),
-    plain("namespaces", "rm", "script"),
+    plain("namespaces", "rm", namespace),
     plain("namespaces", "rm", "nothing-there"),
     plain("content", "label", manifest, "note=kept"),
     plain("content", "get", missing),

@@ -8,6 +8,17 @@ import { join } from "node:path";
 const CGROUPS = "/sys/fs/cgroup";
 const RUNC_STATES = "/run/containerd/runc";
 
+/** What is there of the namespace's containers: states, and cgroups below the namespace's own. */
+export async function runcTraces(namespace: string): Promise<readonly string[]> {
+  const below = async (directory: string) => {
+    const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name));
+  };
+  const hierarchies = await readdir(CGROUPS);
+  const groups = await Promise.all(hierarchies.map((hierarchy) => below(join(CGROUPS, hierarchy, namespace))));
+  return [...(await below(join(RUNC_STATES, namespace))), ...groups.flat()];
+}
+
 /** Removes both, to be called once nothing of the namespace runs any more. */
 export async function removeRuncTraces(namespace: string): Promise<void> {
   const hierarchies = await readdir(CGROUPS);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { copyFile, type FileHandle, mkdir, mkdtemp, open, readdir, readFile, rm, rmdir } from "node:fs/promises";
+import { type FileHandle, mkdir, mkdtemp, open, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -295,7 +295,7 @@ async function makeCgroups(name: string): Promise<void> {
     await mkdir(path);
     for (const file of ["cpuset.cpus", "cpuset.mems"]) {
       const above = join(path, "..", file);
-      if (existsSync(above)) await copyFile(above, join(path, file));
+      if (existsSync(above)) await writeFile(join(path, file), await readFile(above));
     }
   }
 }

@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import { TtrpcClient } from "../../src/shim/ttrpc/mod.ts";
 import { eventsTtrpc, type MessageCodec, payloads, timestampFromUnixNano } from "../../src/wire/mod.ts";
 import { TaskDaemon } from "./task-daemon.ts";
+import { noIo, processSpecOf } from "./workshop.ts";
 
 let daemon: TaskDaemon;
 let client: TtrpcClient;
@@ -68,6 +69,27 @@ test("a container that runs out of memory is recorded as such", async () => {
     )
     .then(({ value }) => value);
   assert.equal(row.oomed, true);
+});
+
+test("an exit that a shim tells before the daemon has taken it over does not hide how the execs ended", async () => {
+  const pid = await daemon.run("early", ["sleep", "1000"]);
+  await daemon.manager.exec(daemon.origin, "early", { execId: "e", io: noIo, spec: processSpecOf(["sleep", "1000"]) });
+  await daemon.manager.start(daemon.origin, "early", "e");
+  await daemon.stop();
+  await daemon.withShim("early", async (shim) => {
+    await shim.kill("e", 12, false);
+    await shim.wait("e");
+    await shim.kill("", 9, false);
+    await shim.wait("");
+  });
+  await daemon.begin(async () => {
+    client.close();
+    client = await TtrpcClient.connect(`unix://${daemon.workshop.ttrpcAddress}`);
+    await exitOf("early", "early", pid, 137, 7_000n);
+  });
+  const { status, known } = await daemon.only("early", "ExecExited");
+  assert.deepEqual([status, known], [140, true]);
+  assert.equal((await daemon.only("early", "TaskExited")).status, 137);
 });
 
 test("events about a task that is not there make none", async () => {

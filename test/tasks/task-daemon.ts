@@ -83,12 +83,13 @@ export class TaskDaemon {
     await this.#manager.close();
   }
 
-  /** Begins a daemon on the log that the last one left. */
-  async begin(): Promise<void> {
+  /** Begins a daemon on the log that the last one left; `meanwhile` runs when shims reach it but it has not recovered yet. */
+  async begin(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
     await this.#open.close();
     this.#open = await openLedgerIn(join(this.workshop.base, "log"));
     this.#manager = this.#newManager();
     await this.#serve();
+    await meanwhile();
     await this.#manager.recover();
   }
 
