@@ -55,21 +55,25 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     logger.fatal({ err: error }, "what is on disk is no longer known to follow; the next start reads it again");
     process.exit(1);
   };
-  const onLeftover = (error: Error): void => logger.warn({ err: error }, "could not be removed; the next start tries again");
-  const onFault = ({ error, during, request }: Fault): void => logger.error({ err: error, during, request }, "a call failed unexpectedly");
+  const onLeftover = (error: Error): void =>
+    logger.warn({ err: error }, "could not be removed; the next start tries again");
+  const onFault = ({ error, during, request }: Fault): void =>
+    logger.error({ err: error, during, request }, "a call failed unexpectedly");
 
   await files.makeDirectory("daemon.makeDirectory", root, 0o711);
   await files.makeDirectory("daemon.makeDirectory", state, 0o711);
   const { segmentBytes } = config.log;
   const log = await Log.open({ root, files, onFatal, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
-  if (log.recovered !== undefined) logger.warn(log.recovered, "the log ended in an unfinished write, which was put aside");
+  if (log.recovered !== undefined)
+    logger.warn(log.recovered, "the log ended in an unfinished write, which was put aside");
   const tables = await Tables.open({
     root,
     files,
     projection: core,
     log,
     onFatal,
-    onDiscarded: (directory, reason) => logger.warn({ directory, reason }, "these tables could not be used and were built anew"),
+    onDiscarded: (directory, reason) =>
+      logger.warn({ directory, reason }, "these tables could not be used and were built anew"),
   });
   const ledger = openLedger({ log, tables, clock: systemClock });
 
@@ -97,19 +101,25 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   });
 
   const grpc = new GrpcServer({ ids: randomIds, files, peerOf, onFault });
-  grpc.add(wire.version.VersionDefinition, versionService({ version: `${CONTAINERD_VERSION}+shiplog.${version}`, revision: version }));
+  grpc.add(
+    wire.version.VersionDefinition,
+    versionService({ version: `${CONTAINERD_VERSION}+shiplog.${version}`, revision: version }),
+  );
   grpc.add(wire.health.HealthDefinition, healthService());
-  grpc.add(wire.introspection.IntrospectionDefinition, introspectionService({
-    uuid: await serverUuid(root, files),
-    pid: process.pid,
-    plugins: plugins({
-      platform: { os: "linux", architecture: architecture() },
-      contentRoot: store.directory,
-      snapshotters: [...snapshotters.values()].map(({ name, root }) => ({ name, root, capabilities: [] })),
-      optPath: "/opt/containerd",
-      restartPolicies: [],
+  grpc.add(
+    wire.introspection.IntrospectionDefinition,
+    introspectionService({
+      uuid: await serverUuid(root, files),
+      pid: process.pid,
+      plugins: plugins({
+        platform: { os: "linux", architecture: architecture() },
+        contentRoot: store.directory,
+        snapshotters: [...snapshotters.values()].map(({ name, root }) => ({ name, root, capabilities: [] })),
+        optPath: "/opt/containerd",
+        restartPolicies: [],
+      }),
     }),
-  }));
+  );
   grpc.add(wire.namespaces.NamespacesDefinition, namespacesService({ ledger }));
   grpc.add(wire.containers.ContainersDefinition, containersService({ ledger }));
   grpc.add(wire.images.ImagesDefinition, imagesService({ ledger }));
@@ -118,12 +128,15 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   grpc.add(wire.snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
   grpc.add(wire.diff.DiffDefinition, diffService({ ledger, store, apply: { workers: layerWorkers, temporary } }));
   grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger }));
-  grpc.add(wire.events.EventsDefinition, eventsService({
-    ledger,
-    clock: systemClock,
-    follow: (range) => log.follow(range),
-    rowAfter: (fact) => tables.rowAfter(fact),
-  }));
+  grpc.add(
+    wire.events.EventsDefinition,
+    eventsService({
+      ledger,
+      clock: systemClock,
+      follow: (range) => log.follow(range),
+      rowAfter: (fact) => tables.rowAfter(fact),
+    }),
+  );
   // A damaged log takes no appends, and what is behind the damage is to be looked at too.
   const verify = () => verifyWith(root, log.damage === undefined ? log.durableNext : undefined, () => tables.check());
   grpc.add(wire.log.LogDefinition, logService({ log, tables, verify }));

@@ -6,10 +6,21 @@ import { ShiplogError } from "./error.ts";
 import { schemaVersions, type StatedFact } from "./events/catalogue.ts";
 import type { Fact, NewFact, Position, Principal } from "./events/fact.ts";
 import { AttachmentNeeded, type Log } from "./events/mod.ts";
-import { type Commands, type Decider, deciders, isRejection, type Kind, type Rejection, type States, type Timed } from "./machines/mod.ts";
+import {
+  type Commands,
+  type Decider,
+  deciders,
+  isRejection,
+  type Kind,
+  type Rejection,
+  type States,
+  type Timed,
+} from "./machines/mod.ts";
 import type { Clock } from "./platform/mod.ts";
-import { streamName, type Tables } from "./projections/mod.ts";
+import { streamName, type Tables, type View } from "./projections/mod.ts";
 import { Watchers } from "./watchers.ts";
+
+export type { Table, View } from "./projections/mod.ts";
 
 /** On whose behalf, in which namespace, and because of what. */
 export interface Origin {
@@ -20,25 +31,9 @@ export interface Origin {
 }
 
 /** A command for one entity. `key` is the stream's id part; for snapshots `<snapshotter>/<key>`. */
-export type Step = { [K in Kind]: { readonly kind: K; readonly key: string; readonly command: Commands[K]; readonly namespace?: string } }[Kind];
-
-/** A table's rows as they are now, deleted entities left out. Lists are in ascending key order (by code unit). */
-export interface Table<Row> {
-  get(namespace: string, key: string): Row | undefined;
-  list(namespace: string): readonly { readonly key: string; readonly row: Row }[];
-  /** Of every namespace. */
-  all(): Iterable<{ readonly namespace: string; readonly key: string; readonly row: Row }>;
-}
-
-/** Everything that a plan or a read may look at: consistent, synchronous, as of `next`. */
-export type View = { readonly [K in Kind as `${K}s`]: Table<States[K]> } & {
-  /** The position that the next fact will get: this view includes every fact below it. */
-  readonly next: Position;
-  /** Number of snapshots whose parent is this one; `name` is `<snapshotter>/<name>`. */
-  snapshotChildren(namespace: string, name: string): number;
-  /** Number of namespaces that link this digest. */
-  blobLinks(digest: string): number;
-};
+export type Step = {
+  [K in Kind]: { readonly kind: K; readonly key: string; readonly command: Commands[K]; readonly namespace?: string };
+}[Kind];
 
 export interface Outcome {
   /** One past the last fact that the decision stands on; durable. Goes into `shiplog-position`. */

@@ -1,6 +1,6 @@
 /** Those who wait for a stream to reach some state: asked again after each fact of that stream, forgotten once answered or aborted. */
 import { ShiplogError } from "./error.ts";
-import type { View } from "./ledger.ts";
+import type { View } from "./projections/mod.ts";
 
 /** Watchers at a time. */
 const WATCHERS_MAX = 65_536;

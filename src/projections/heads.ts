@@ -6,10 +6,10 @@
  * that is in neither is unknown, and the ledger loads it before it decides.
  */
 import type { Fact, Position } from "../events/fact.ts";
-import type { Table, View } from "../ledger.ts";
 import type { Kind, States } from "../machines/mod.ts";
 import type { Head, Projection, RowChange } from "./definition.ts";
-import { SnapshotChildren, BlobLinks } from "./indexes.ts";
+import { BlobLinks, SnapshotChildren } from "./indexes.ts";
+import type { Table, View } from "./view.ts";
 
 /** Ended streams whose version stays in memory. */
 const ENDED_VERSIONS_MAX = 65_536;
@@ -65,7 +65,10 @@ export class Heads {
     this.#tables = tables as unknown as { [K in Kind]: HeadTable<States[K]> };
     const heads = this;
     this.view = {
-      ...(Object.fromEntries(projection.tables.map((table) => [`${table}s`, tables[table]])) as unknown as Omit<View, "next">),
+      ...(Object.fromEntries(projection.tables.map((table) => [`${table}s`, tables[table]])) as unknown as Omit<
+        View,
+        "next"
+      >),
       get next() {
         return heads.#next;
       },

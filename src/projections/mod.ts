@@ -7,3 +7,4 @@ export type { Heads } from "./heads.ts";
 export { RowStore, type VersionedRow } from "./row-store.ts";
 export { parseStream, streamName } from "./stream.ts";
 export { openRowsReadOnly, type RebuildReport, Tables } from "./tables.ts";
+export type { Table, View } from "./view.ts";

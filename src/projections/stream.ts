@@ -1,7 +1,17 @@
 /** How streams are named: `kind/id`. The kind is the table, the id the row's key. */
 import type { Kind } from "../machines/mod.ts";
 
-export const kinds = ["namespace", "container", "image", "lease", "ingest", "blob", "snapshot", "task", "event"] as const satisfies readonly Kind[];
+export const kinds = [
+  "namespace",
+  "container",
+  "image",
+  "lease",
+  "ingest",
+  "blob",
+  "snapshot",
+  "task",
+  "event",
+] as const satisfies readonly Kind[];
 
 const known: ReadonlySet<string> = new Set(kinds);
 

@@ -166,7 +166,8 @@ export class Tables {
   }
 }
 
-const projectionDirectory = (root: string, projection: Projection): string => join(root, "projections", projection.name);
+const projectionDirectory = (root: string, projection: Projection): string =>
+  join(root, "projections", projection.name);
 
 const currentFile = (options: TablesOptions): string =>
   join(projectionDirectory(options.root, options.projection), "CURRENT");
@@ -194,7 +195,8 @@ async function openCurrent(options: TablesOptions): Promise<RowStore | undefined
   try {
     const store = await RowStore.open(path);
     const { checkpoint } = store;
-    if (checkpoint === undefined || (checkpoint.logId === log.logId && checkpoint.next <= log.durableNext)) return store;
+    if (checkpoint === undefined || (checkpoint.logId === log.logId && checkpoint.next <= log.durableNext))
+      return store;
     await store.close();
     options.onDiscarded(path, `its checkpoint is position ${checkpoint.next} of log ${checkpoint.logId}`);
   } catch (error) {
@@ -230,7 +232,11 @@ async function removeOthers({ files, root, projection }: TablesOptions, keep: st
 }
 
 /** Opens the rows in use read-only, for checking them while no daemon runs; undefined when there are none. */
-export async function openRowsReadOnly(root: string, projection: Projection, files: Files): Promise<RowStore | undefined> {
+export async function openRowsReadOnly(
+  root: string,
+  projection: Projection,
+  files: Files,
+): Promise<RowStore | undefined> {
   const directory = projectionDirectory(root, projection);
   let name: string;
   try {

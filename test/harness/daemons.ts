@@ -11,6 +11,8 @@ import { endShims, mountsBelow, unmount } from "./traces.ts";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 
+/** A start may have to wait for shims that were in the middle of something when the daemon was killed. */
+const START_MS_MAX = 60_000;
 /** Characters of a daemon's log that a failed start shows. */
 const LOG_SHOWN_MAX = 20_000;
 
@@ -52,12 +54,18 @@ export class TestDaemon {
     });
     this.#child = child;
     try {
-      await eventually(`${this.name} listens on ${this.address}`, async () => {
-        if (child.exitCode !== null) throw new Error(`${this.name} ended at start`);
-        return (await answers(this.address)) ? true : undefined;
-      });
+      await eventually(
+        `${this.name} listens on ${this.address}`,
+        async () => {
+          if (child.exitCode !== null) throw new Error(`${this.name} ended at start`);
+          return (await answers(this.address)) ? true : undefined;
+        },
+        START_MS_MAX,
+      );
     } catch (error) {
-      throw new Error(`start ${this.name}; the end of its log:\n${(await this.log()).slice(-LOG_SHOWN_MAX)}`, { cause: error });
+      throw new Error(`start ${this.name}; the end of its log:\n${(await this.log()).slice(-LOG_SHOWN_MAX)}`, {
+        cause: error,
+      });
     }
   }
 
