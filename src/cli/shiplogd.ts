@@ -4,7 +4,6 @@
  */
 import { readFileSync } from "node:fs";
 import { pino } from "pino";
-import type { Daemon } from "../daemon.ts";
 import { type Config, ConfigError, loadConfig, usage } from "./config.ts";
 
 const version = (): string => JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
@@ -21,7 +20,8 @@ function invocation() {
 
 async function run(config: Config): Promise<void> {
   const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
-  let daemon: Daemon | undefined;
+  // Help and version are answered without loading the daemon.
+  const starting = import("../daemon.ts").then(({ startDaemon }) => startDaemon(config, logger, version()));
   let stopping = false;
 
   const stop = async (signal: string): Promise<void> => {
@@ -30,7 +30,7 @@ async function run(config: Config): Promise<void> {
     stopping = true;
     logger.info({ signal }, "stopping");
     try {
-      await daemon?.stop();
+      await (await starting).stop();
       logger.info("stopped");
       process.exit(0);
     } catch (error) {
@@ -38,18 +38,17 @@ async function run(config: Config): Promise<void> {
       process.exit(1);
     }
   };
+  // From the first moment on: a signal that comes while the daemon starts stops it in order once it has.
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
 
   try {
-    // Help and version are answered without loading the daemon.
-    const { startDaemon } = await import("../daemon.ts");
-    daemon = await startDaemon(config, logger, version());
+    const { address } = await starting;
+    logger.info({ address, root: config.root, state: config.state, version: version() }, "ready");
   } catch (error) {
     logger.fatal({ err: error }, "could not start");
     process.exit(1);
   }
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
-  logger.info({ address: daemon.address, root: config.root, state: config.state, version: version() }, "ready");
 }
 
 const asked = invocation();
