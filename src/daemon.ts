@@ -23,7 +23,7 @@ import { snapshotsService } from "./api/snapshots.ts";
 import { tasksService } from "./api/tasks.ts";
 import { ttrpcEventsService } from "./api/ttrpc-events.ts";
 import { versionService } from "./api/version.ts";
-import type { Config } from "./cli/config.ts";
+import type { Config } from "./config.ts";
 import { ContentStore, sweepContent } from "./content/mod.ts";
 import { Log } from "./events/mod.ts";
 import { type Ledger, openLedger } from "./ledger.ts";

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { pino } from "pino";
-import { type Config, ConfigError, loadConfig, usage } from "./config.ts";
+import { type Config, ConfigError, loadConfig, usage } from "../config.ts";
 
 const version = (): string => JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
 

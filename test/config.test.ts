@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, describe, it } from "node:test";
-import { addressBytesMax, ConfigError, loadConfig } from "../../src/cli/config.ts";
+import { addressBytesMax, ConfigError, loadConfig } from "../src/config.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "shiplog-test-"));
 after(() => rmSync(directory, { recursive: true }));
