@@ -28,7 +28,10 @@ test("a bundle is where containerd keeps it, with the spec byte for byte", async
 
 test("a bundle can be entered by the group that a user namespace maps to 0", async (t) => {
   const { bundles } = await bundlesIn(t);
-  const mappings = [{ containerID: 1, hostID: 7 }, { containerID: 0, hostID: 123_456 }];
+  const mappings = [
+    { containerID: 1, hostID: 7 },
+    { containerID: 0, hostID: 123_456 },
+  ];
   const path = await bundles.create(key, Buffer.from(JSON.stringify({ linux: { gidMappings: mappings } })));
   const { gid, mode } = await stat(path);
   assert.deepEqual([gid, mode & 0o777], [123_456, 0o710]);
@@ -54,12 +57,16 @@ test("removing a bundle unmounts every layer of its rootfs and leaves what was m
   const image = join(base, "image");
   await mkdir(image);
   await writeFile(join(image, "precious"), "kept");
-  for (let layer = 0; layer < 2; layer++) mount({ type: "bind", source: image, options: ["rbind"] }, join(path, "rootfs"));
+  for (let layer = 0; layer < 2; layer++)
+    mount({ type: "bind", source: image, options: ["rbind"] }, join(path, "rootfs"));
   await bundles.remove(key);
   assert.equal(await readFile(join(image, "precious"), "utf8"), "kept");
   assert.deepEqual(await bundles.list(), []);
   assert.deepEqual(await readdir(join(base, "root/io.containerd.runtime.v2.task/ns")), []);
-  assert.deepEqual(readMountinfo().filter(({ mountpoint }) => mountpoint.startsWith(base)), []);
+  assert.deepEqual(
+    readMountinfo().filter(({ mountpoint }) => mountpoint.startsWith(base)),
+    [],
+  );
   await bundles.remove(key);
 });
 

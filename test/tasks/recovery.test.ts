@@ -119,11 +119,24 @@ test("a start command that outlived the daemon is ended together with the shim t
   await beginCreate("helper", ["true"]);
   const bundle = await daemon.workshop.bundles.create(key("helper"), specOf(key("helper"), ["true"]).value);
   const log = new ShimLog(bundle, logger);
-  const args = ["-namespace", daemon.namespace, "-address", daemon.workshop.address, "-publish-binary", "/bin/true", "-id", "helper", "start"];
+  const args = [
+    "-namespace",
+    daemon.namespace,
+    "-address",
+    daemon.workshop.address,
+    "-publish-binary",
+    "/bin/true",
+    "-id",
+    "helper",
+    "start",
+  ];
   // It reads options to their end before it answers, and gets none.
   const helper = spawn(shimBinary, args, { cwd: bundle, detached: true, stdio: ["pipe", "ignore", "ignore"] });
   const exited = once(helper, "exit");
-  await eventually(() => shimsOf(daemon.workshop.address).filter(({ id }) => id === "helper").length === 2, "command and shim run");
+  await eventually(
+    () => shimsOf(daemon.workshop.address).filter(({ id }) => id === "helper").length === 2,
+    "command and shim run",
+  );
   log.close();
   await daemon.restart();
   assert.deepEqual((await exited)[1], "SIGKILL");
@@ -136,7 +149,17 @@ test("a start command that has not begun its shim yet never does", async () => {
   const script = join(daemon.workshop.base, "slow-shim");
   const begun = join(daemon.workshop.base, "begun");
   await writeFile(script, `#!/bin/sh\nread line\ntouch ${begun}\nexec ${shimBinary} "$@"\n`, { mode: 0o755 });
-  const args = ["-namespace", daemon.namespace, "-address", daemon.workshop.address, "-publish-binary", "/bin/true", "-id", "slow", "start"];
+  const args = [
+    "-namespace",
+    daemon.namespace,
+    "-address",
+    daemon.workshop.address,
+    "-publish-binary",
+    "/bin/true",
+    "-id",
+    "slow",
+    "start",
+  ];
   const helper = spawn(script, args, { cwd: bundle, detached: true, stdio: ["pipe", "ignore", "ignore"] });
   const exited = once(helper, "exit");
   await eventually(() => shimsOf(daemon.workshop.address).some(({ id }) => id === "slow"), "the command runs");
@@ -188,7 +211,12 @@ test("a start whose shim is gone has failed, and the task is lost", async () => 
   await daemon.record("startlost", { type: "StartTask", id: "startlost" });
   process.kill(shimsOf(daemon.workshop.address).find(({ id }) => id === "startlost")!.pid, "SIGKILL");
   await daemon.begin();
-  assert.deepEqual(await since("startlost", "TaskStarting"), ["TaskStarting", "TaskStartFailed", "TaskShimLost", "TaskExited"]);
+  assert.deepEqual(await since("startlost", "TaskStarting"), [
+    "TaskStarting",
+    "TaskStartFailed",
+    "TaskShimLost",
+    "TaskExited",
+  ]);
   assert.ok(hasEnded(pid));
 });
 
@@ -200,7 +228,8 @@ test("an exec's open start is closed as the shim tells it, in every state that i
     await manager.exec(origin, "execs", { execId, io: noIo, spec: processSpecOf(args) });
   }
   await daemon.stop();
-  for (const execId of ["idle", "runs", "ended", "deleted"]) await daemon.record("execs", { type: "StartExec", id: "execs", execId });
+  for (const execId of ["idle", "runs", "ended", "deleted"])
+    await daemon.record("execs", { type: "StartExec", id: "execs", execId });
   await daemon.withShim("execs", async (shim) => {
     for (const execId of ["runs", "ended", "deleted"]) await shim.start(execId);
     for (const execId of ["ended", "deleted"]) await shim.wait(execId);
@@ -208,12 +237,20 @@ test("an exec's open start is closed as the shim tells it, in every state that i
   });
   await daemon.begin();
   const facts = (await daemon.facts("execs")).filter(({ type }) => type.startsWith("Exec"));
-  const of = (execId: string) => facts.filter(({ data }) => (data as { execId: string }).execId === execId).map(({ type }) => type);
+  const of = (execId: string) =>
+    facts.filter(({ data }) => (data as { execId: string }).execId === execId).map(({ type }) => type);
   assert.deepEqual(of("idle"), ["ExecAdded", "ExecStarting", "ExecStartFailed"]);
   assert.deepEqual(of("runs"), ["ExecAdded", "ExecStarting", "ExecStarted"]);
   assert.deepEqual(of("ended"), ["ExecAdded", "ExecStarting", "ExecStarted", "ExecExited"]);
-  assert.deepEqual(of("deleted"), ["ExecAdded", "ExecStarting", "ExecStartFailed", "ExecDeleted"]);
-  assert.deepEqual((await daemon.only("execs", "ExecExited")).status, 12);
+  // Shims from 1.7 on send the events again that nobody took, and so tell how it went; from an older one nobody learns it.
+  const ran = of("deleted").includes("ExecExited");
+  assert.deepEqual(of("deleted"), [
+    "ExecAdded",
+    "ExecStarting",
+    ...(ran ? ["ExecStarted", "ExecExited"] : ["ExecStartFailed"]),
+    "ExecDeleted",
+  ]);
+  for (const { type, data } of facts) if (type === "ExecExited") assert.equal((data as { status: number }).status, 12);
   await daemon.kill("execs", 9, "runs");
   assert.equal((await daemon.wait("execs", "runs")).status, 137, "what was found running is watched");
 });
@@ -260,7 +297,9 @@ test("a signal whose process died of it arrived; of any other nobody knows", asy
     await shim.wait("");
   });
   await daemon.begin();
-  assert.deepEqual(await since("struck", "TaskSignalling"), ["TaskSignalling", "TaskSignalled", "TaskExited"]);
+  const [asked, ...outcomes] = await since("struck", "TaskSignalling");
+  // A shim from 1.7 on may tell of the exit again before the signal is looked into.
+  assert.deepEqual([asked, outcomes.sort()], ["TaskSignalling", ["TaskExited", "TaskSignalled"]]);
   assert.deepEqual(await since("spared", "TaskSignalling"), ["TaskSignalling", "TaskSignalFailed"]);
 });
 

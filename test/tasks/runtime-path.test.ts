@@ -16,7 +16,11 @@ test("a runtime's last two parts name its shim, searched along the path and besi
   await writeFile(join(second!, name), "", { mode: 0o755 });
   assert.equal(resolveRuntimePath("io.example.quick.v7", options), join(second!, name));
   await writeFile(join(first!, name), "", { mode: 0o644 });
-  assert.equal(resolveRuntimePath("io.example.quick.v7", options), join(second!, name), "what cannot be run is no shim");
+  assert.equal(
+    resolveRuntimePath("io.example.quick.v7", options),
+    join(second!, name),
+    "what cannot be run is no shim",
+  );
 });
 
 test("an absolute path is the shim itself", () => {
@@ -25,11 +29,17 @@ test("an absolute path is the shim itself", () => {
 
 for (const [runtime, message] of [
   ["", /^failed to resolve runtime path: no runtime name$/],
-  ["/nonexistent", /^failed to resolve runtime path: invalid custom binary path: stat \/nonexistent: no such file or directory$/],
+  [
+    "/nonexistent",
+    /^failed to resolve runtime path: invalid custom binary path: stat \/nonexistent: no such file or directory$/,
+  ],
   ["bogus", /^failed to resolve runtime path: invalid runtime name bogus, correct runtime name should be/],
   ["one.dot", /invalid runtime name one\.dot/],
   ["a/b.c.d", /invalid runtime name a\/b\.c\.d/],
-  ["io.containerd.nosuch.v9", /runtime "io\.containerd\.nosuch\.v9" binary not installed "containerd-shim-nosuch-v9": file does not exist$/],
+  [
+    "io.containerd.nosuch.v9",
+    /runtime "io\.containerd\.nosuch\.v9" binary not installed "containerd-shim-nosuch-v9": file does not exist$/,
+  ],
 ] as const) {
   test(`the runtime ${JSON.stringify(runtime)} is refused in containerd's words`, () => {
     assert.throws(() => resolveRuntimePath(runtime, nowhere), { class: "Unknown", message });

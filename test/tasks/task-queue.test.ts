@@ -24,7 +24,10 @@ test("a key takes a bounded number of waiting operations, and takes more once th
   const queue = new TaskQueue();
   const gate = Promise.withResolvers<void>();
   const running = Array.from({ length: waitingPerKeyMax + 1 }, () => queue.run("a", () => gate.promise));
-  await assert.rejects(queue.run("a", async () => {}), { class: "ResourceExhausted" });
+  await assert.rejects(
+    queue.run("a", async () => {}),
+    { class: "ResourceExhausted" },
+  );
   gate.resolve();
   await Promise.all(running);
   await queue.run("a", async () => {});
