@@ -58,7 +58,6 @@ async function startShiplog(): Promise<ShiplogSubject> {
   const opened = await openLedgerIn(root);
   const { ledger, log } = opened;
   // Collections are test/collection's.
-  const collect = async () => {};
   const faults: Fault[] = [];
   const server = new GrpcServer({ ids: randomIds, files: new Files(), peerOf, onFault: (fault) => faults.push(fault) });
   const known = plugins({
@@ -79,12 +78,12 @@ async function startShiplog(): Promise<ShiplogSubject> {
     }),
   );
   server.add(health.HealthDefinition, healthService());
-  server.add(images.ImagesDefinition, imagesService({ ledger, collect }));
+  server.add(images.ImagesDefinition, imagesService({ ledger }));
   server.add(
     introspection.IntrospectionDefinition,
-    introspectionService({ uuid: "u", pid: 1, pidns: 2n, plugins: known }),
+    introspectionService({ uuid: "u", pid: 1, plugins: known }),
   );
-  server.add(leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds, collect }));
+  server.add(leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds }));
   server.add(namespaces.NamespacesDefinition, namespacesService({ ledger }));
   server.add(version.VersionDefinition, versionService({ version: "1.6.20", revision: "r" }));
   const socket = join(root, "api.sock");
