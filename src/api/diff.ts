@@ -1,8 +1,9 @@
 /**
- * containerd.services.diff.v1.Diff: layers onto mounts. Owns the edge's side only: which blob the namespace may read, and the classes of what
+ * containerd.services.diff.v1.Diff: layers onto mounts, and mounts into layers. Owns the edge's side only: which blob the namespace may read, and the classes of what
  * goes wrong (services/diff/local.go and diff/apply, v1.6.20).
  */
 import type { ContentStore } from "../content/mod.ts";
+import { createDiff } from "./diff-create.ts";
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { Ledger } from "../ledger.ts";
 import { errorCode, type OperationHook, syncFilesystem } from "../platform/mod.ts";
@@ -20,11 +21,15 @@ export interface DiffDependencies {
   readonly ledger: Ledger;
   readonly store: ContentStore;
   readonly apply: ApplyOptions;
+  readonly onLeftover: (error: Error) => void;
   readonly hook?: OperationHook;
 }
 
-export function diffService({ ledger, store, apply, hook }: DiffDependencies): Service<typeof wire.DiffDefinition> {
+export function diffService(dependencies: DiffDependencies): Service<typeof wire.DiffDefinition> {
+  const { ledger, store, apply, hook } = dependencies;
   return {
+    diff: (request, call) => createDiff(dependencies, request, call),
+
     async apply({ diff, mounts, syncFs }, call) {
       const { digest, mediaType } = diff ?? { digest: "", mediaType: "" };
       const namespace = call.namespace();

@@ -44,6 +44,7 @@ export interface Status {
   readonly gid: number;
   readonly inode: bigint;
   readonly links: number;
+  readonly size: number;
   readonly blocks: number;
   readonly mtime: bigint;
   readonly atime: bigint;
@@ -224,6 +225,7 @@ export function statusAt(directory: number, name: Name, hook: OperationHook = pr
     gid: b.readUInt32LE(24),
     mode: b.readUInt16LE(28),
     inode: b.readBigUInt64LE(32),
+    size: Number(b.readBigUInt64LE(40)),
     blocks: Number(b.readBigUInt64LE(48)),
     atime: b.readBigInt64LE(64) * nanosecondsPerSecond + BigInt(b.readUInt32LE(72)),
     mtime: b.readBigInt64LE(112) * nanosecondsPerSecond + BigInt(b.readUInt32LE(120)),

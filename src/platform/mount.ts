@@ -201,6 +201,12 @@ export async function unmountAll(
   throw kernelError(16, "umount2", { path: target });
 }
 
+/** Directories that temporary mounts of this process are on. */
+const temporaryMounts = new Set<string>();
+
+/** Whether a directory is one that `withTemporaryMount` is using now. */
+export const isTemporaryMount = (directory: string): boolean => temporaryMounts.has(directory);
+
 /**
  * Mounts on a new directory below `temporary` for as long as `use` runs. The directory is removed only once it is empty again: a mount that
  * cannot be undone must not have its contents deleted. @throws what mounting, `use` or unmounting throws, the first of them
@@ -212,6 +218,7 @@ export async function withTemporaryMount<T>(
   hook: OperationHook = proceed,
 ): Promise<T> {
   const root = await mkdtemp(join(temporary, "mount-"));
+  temporaryMounts.add(root);
   try {
     await mountAll(descriptions, root, hook);
     const result = await settle(use(root));
@@ -221,6 +228,7 @@ export async function withTemporaryMount<T>(
     return result.value;
   } finally {
     await rmdir(root).catch(() => {});
+    temporaryMounts.delete(root);
   }
 }
 

@@ -15,6 +15,9 @@ const c = {
 /** The kernel's own bounds: XATTR_SIZE_MAX and XATTR_LIST_MAX, both 64 KiB. */
 const xattrBytesMax = 65_536;
 
+/** Where each call answers; it is copied from before the next one. */
+const answer = Buffer.allocUnsafeSlow(xattrBytesMax);
+
 /** Sets or replaces one attribute. @throws KernelError, ENOTSUP where the file system or the name's class has none */
 export function setXattr(
   path: string | Buffer,
@@ -35,10 +38,9 @@ export function getXattr(
 ): Buffer | undefined {
   const file = cString(path, "lgetxattr");
   const attribute = cString(name, "lgetxattr");
-  const value = Buffer.alloc(xattrBytesMax);
   try {
-    const length = kernelCall("lgetxattr", hook, { path }, () => c.lgetxattr(file, attribute, value, value.length));
-    return value.subarray(0, length);
+    const length = kernelCall("lgetxattr", hook, { path }, () => c.lgetxattr(file, attribute, answer, answer.length));
+    return Buffer.from(answer.subarray(0, length));
   } catch (thrown) {
     if (errorCode(thrown) === "ENODATA") return undefined;
     throw thrown;
@@ -48,9 +50,9 @@ export function getXattr(
 /** The names of all attributes that the caller may see, in the file system's order. @throws KernelError */
 export function listXattrs(path: string | Buffer, hook: OperationHook = proceed): string[] {
   const file = cString(path, "llistxattr");
-  const names = Buffer.alloc(xattrBytesMax);
-  const length = kernelCall("llistxattr", hook, { path }, () => c.llistxattr(file, names, names.length));
-  return names
+  const length = kernelCall("llistxattr", hook, { path }, () => c.llistxattr(file, answer, answer.length));
+  if (length === 0) return [];
+  return answer
     .subarray(0, length)
     .toString()
     .split("\0")

@@ -1,8 +1,18 @@
 /** What a snapshot worker can be asked for, and the messages that go between it and its owner. Types only. */
+import type { LayerCompression } from "./compress.ts";
 import type { AppliedLayer } from "./layer-apply.ts";
 import type { PlainError } from "./layer-errors.ts";
 import type { LayerTarget } from "./layer-writer.ts";
 import type { Usage } from "./tree.ts";
+
+/** `right` is a tree as a whole, or the upper directory of an overlay on `left`. `latest` bounds the times, seconds since 1970. */
+export interface DiffJob {
+  readonly left: string;
+  readonly right: string;
+  readonly form: "trees" | "upper";
+  readonly compression: LayerCompression;
+  readonly latest: number;
+}
 
 /** Each kind of job with what it is given and what it answers. */
 export interface Jobs {
@@ -11,6 +21,8 @@ export interface Jobs {
     given: { readonly blob: string | undefined; readonly mediaType: string; readonly target: LayerTarget };
     answer: AppliedLayer;
   };
+  /** Writes the difference of two directories as a layer, which the owner takes piece by piece; answers with its diff id. */
+  diff: { given: DiffJob; answer: string };
   /** Adds up what a directory takes. */
   usage: { given: { readonly directory: string }; answer: Usage };
   /** Removes a name within a directory, and all below it. */
@@ -29,10 +41,15 @@ export type ToWorker =
       };
     }[JobKind]
   | { readonly message: "piece"; readonly bytes: Uint8Array | undefined }
+  | { readonly message: "taken" }
   | { readonly message: "sourceFailed" };
 
-/** From the worker. After `pull` it waits for one `piece` (undefined at the end) or `sourceFailed`. */
+/**
+ * From the worker. After `pull` it waits for one `piece` (undefined at the end) or `sourceFailed`, after `output` for `taken` or
+ * `sourceFailed`.
+ */
 export type FromWorker =
   | { readonly message: "pull" }
+  | { readonly message: "output"; readonly bytes: Uint8Array }
   | { readonly message: "done"; readonly answer: Jobs[JobKind]["answer"] }
   | { readonly message: "failed"; readonly error: PlainError };

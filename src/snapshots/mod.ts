@@ -1,5 +1,7 @@
 /** The public face of snapshots: directories that become root file systems, and the layers that fill them. */
 export { type ApplyOptions, type ApplyRequest, applyLayer } from "./apply.ts";
+export { layerCompression } from "./compress.ts";
+export { type LayerSink, type WriteDiffRequest, writeDiff } from "./diff.ts";
 export type { AppliedLayer } from "./layer-apply.ts";
 export { LayerInvalid, LayerWriteFailed, MediaTypeUnsupported } from "./layer-errors.ts";
 export { uncompressedLayerMediaType } from "./media-type.ts";

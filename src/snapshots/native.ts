@@ -19,11 +19,11 @@ class Native implements Snapshotter {
   readonly #workers: SnapshotWorkers;
   readonly #hook: OperationHook;
 
-  constructor({ root, workers, hook = proceed }: SnapshotterOptions) {
+  constructor({ root, workers, removers = workers, hook = proceed }: SnapshotterOptions) {
     this.root = root;
     this.#workers = workers;
     this.#hook = hook;
-    this.#directories = new SnapshotDirectories(root, workers, hook);
+    this.#directories = new SnapshotDirectories(root, removers, hook);
   }
 
   async open(): Promise<void> {

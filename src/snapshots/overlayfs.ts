@@ -24,11 +24,11 @@ class Overlayfs implements Snapshotter {
   /** Inodes of an upper directory must not be tied to lower ones, which would forbid one parent under several children. */
   readonly #indexOff: readonly string[];
 
-  constructor({ root, workers, hook = proceed }: SnapshotterOptions) {
+  constructor({ root, workers, removers = workers, hook = proceed }: SnapshotterOptions) {
     this.root = root;
     this.#workers = workers;
     this.#hook = hook;
-    this.#directories = new SnapshotDirectories(root, workers, hook);
+    this.#directories = new SnapshotDirectories(root, removers, hook);
     this.#indexOff = existsSync("/sys/module/overlay/parameters/index") ? ["index=off"] : [];
   }
 

@@ -2,10 +2,14 @@
  * The program of a snapshot worker thread: does one job at a time with blocking calls, so that the daemon's own thread makes none of them.
  * Owns nothing between jobs.
  */
+import { createHash } from "node:crypto";
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
-import type { FromWorker, JobKind, Jobs, ToWorker } from "./jobs.ts";
+import type { DiffJob, FromWorker, JobKind, Jobs, ToWorker } from "./jobs.ts";
 import { applyLayerHere } from "./layer-apply.ts";
+import { compressed } from "./compress.ts";
+import { layerPieces } from "./layer-diff.ts";
+import { treeChanges, upperChanges } from "./tree-changes.ts";
 import { flattenError } from "./layer-errors.ts";
 import { removeTree, treeUsage } from "./tree.ts";
 
@@ -41,6 +45,8 @@ async function perform(job: ToWorker & { message: "job" }): Promise<Jobs[JobKind
       const { blob, mediaType, target } = job.given;
       return applyLayerHere(blob === undefined ? pulled() : fileContent(blob), mediaType, target, proceed);
     }
+    case "diff":
+      return writeLayer(job.given, proceed);
     case "usage": {
       const directory = openSync(job.given.directory, constants.O_RDONLY | constants.O_DIRECTORY);
       try {
@@ -89,4 +95,26 @@ async function* pulled(): AsyncGenerator<Buffer> {
     if (message.bytes === undefined) return;
     yield Buffer.from(message.bytes.buffer, message.bytes.byteOffset, message.bytes.byteLength);
   }
+}
+
+async function writeLayer({ left, right, form, compression, latest }: DiffJob, proceed: () => void): Promise<string> {
+  const hash = createHash("sha256");
+  const archive = function* () {
+    const changes = form === "upper" ? upperChanges(left, right) : treeChanges(left, right);
+    for (const piece of layerPieces(changes, latest)) {
+      proceed();
+      hash.update(piece);
+      yield piece;
+    }
+  };
+  for await (const piece of compressed(archive(), compression)) {
+    // A copy, since a compressor's piece may be a view of a buffer that it goes on filling.
+    const bytes = new Uint8Array(piece);
+    const message = await new Promise<ToWorker>((resolve) => {
+      pieceArrived = resolve;
+      owner?.postMessage({ message: "output", bytes } satisfies FromWorker, [bytes.buffer]);
+    });
+    if (message.message !== "taken") throw new Error("nobody takes the layer");
+  }
+  return `sha256:${hash.digest("hex")}`;
 }

@@ -15,6 +15,8 @@ const waitingMax = 4096;
 export interface JobOptions {
   /** Where an `apply` without a blob gets its bytes. */
   readonly source?: AsyncIterable<Uint8Array>;
+  /** Takes the pieces of a `diff`; the next comes when it has resolved. */
+  readonly sink?: (bytes: Uint8Array) => Promise<void>;
   /** Ends the job early; what it did until then stays done. */
   readonly signal?: AbortSignal;
 }
@@ -40,7 +42,7 @@ export class SnapshotWorkers {
   async run<K extends JobKind>(
     kind: K,
     given: Jobs[K]["given"],
-    { source, signal }: JobOptions = {},
+    { source, sink, signal }: JobOptions = {},
   ): Promise<Jobs[K]["answer"]> {
     signal?.throwIfAborted();
     const worker = await this.#take();
@@ -56,7 +58,7 @@ export class SnapshotWorkers {
     };
     signal?.addEventListener("abort", cancel);
     try {
-      const answer = await this.#perform(worker, { message: "job", kind, given, cancelled } as ToWorker, source);
+      const answer = await this.#perform(worker, { message: "job", kind, given, cancelled } as ToWorker, source, sink);
       return answer as Jobs[K]["answer"];
     } catch (thrown) {
       throw signal?.aborted ? signal.reason : thrown;
@@ -127,6 +129,7 @@ export class SnapshotWorkers {
     worker: Worker,
     job: ToWorker,
     source: AsyncIterable<Uint8Array> | undefined,
+    sink: ((bytes: Uint8Array) => Promise<void>) | undefined,
   ): Promise<Jobs[JobKind]["answer"]> {
     const pieces = source?.[Symbol.asyncIterator]();
     let sourceFailure: { thrown: unknown } | undefined;
@@ -141,9 +144,19 @@ export class SnapshotWorkers {
         worker.postMessage({ message: "sourceFailed" } satisfies ToWorker);
       }
     };
+    const take = async (bytes: Uint8Array) => {
+      try {
+        await sink?.(bytes);
+        worker.postMessage({ message: "taken" } satisfies ToWorker);
+      } catch (thrown) {
+        sourceFailure = { thrown };
+        worker.postMessage({ message: "sourceFailed" } satisfies ToWorker);
+      }
+    };
     const { promise, resolve, reject } = Promise.withResolvers<Jobs[JobKind]["answer"]>();
     const heard = (message: FromWorker) => {
       if (message.message === "pull") void feed();
+      else if (message.message === "output") void take(message.bytes);
       else if (message.message === "done") resolve(message.answer);
       else reject(sourceFailure === undefined ? restoreError(message.error) : sourceFailure.thrown);
     };

@@ -14,6 +14,8 @@ export interface SnapshotterOptions {
   /** Absolute; made if it is missing. */
   readonly root: string;
   readonly workers: SnapshotWorkers;
+  /** For removals, where one that hangs must not hold up anything else; `workers` unless it is given. */
+  readonly removers?: SnapshotWorkers;
   readonly hook?: OperationHook;
 }
 

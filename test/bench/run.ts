@@ -6,6 +6,7 @@ import { removeRuncTraces } from "../harness/runc-traces.ts";
 import { ctr } from "../harness/ctr.ts";
 import { containerd, shiplogd, type TestDaemon } from "../harness/daemons.ts";
 import { buildImage, imageName } from "../harness/image.ts";
+import { median } from "./median.ts";
 
 const PAIRS = 20;
 const WARM_UP_PAIRS = 2;
@@ -46,12 +47,6 @@ export async function benchRun(print: (line: string) => void): Promise<void> {
   print(
     `ctr run --rm, median of ${PAIRS} pairs: shiplogd ${ms(times.map(([ours]) => ours))}, containerd ${ms(times.map(([, theirs]) => theirs))}, ratio ${ratio}`,
   );
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return sorted.length % 2 === 1 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 if (import.meta.main) await benchRun(console.log);

@@ -317,6 +317,9 @@ export function contentServiceSuite(name: string, subject: () => ContentSubject)
       const stream = daemon.client.write({ namespace });
       const stat = await stream.exchange({ action: STAT, ref: "r", expected: digest, total: size });
       assert.deepEqual([stat.offset, stat.digest], [size, digest]);
+      // There is nothing of this ingest's own to tell about.
+      assert.equal(await codeOf(daemon.client.status({ ref: "r" }, { namespace })), "NOT_FOUND");
+      assert.deepEqual((await daemon.client.listStatuses({}, { namespace })).statuses, []);
       await stream.exchange({ action: COMMIT, offset: size, expected: digest, total: size });
       assert.deepEqual(await read(daemon, namespace, digest), bytes);
     },

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
-import { lstat, readFile } from "node:fs/promises";
+import { lstat, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
@@ -119,6 +119,50 @@ export function diffServiceSuite(name: string, snapshotter: string, subject: () 
     assert.equal(
       await messageOf(refused),
       "failed to get stream processor for application/x-nobody: no processor for media-type",
+    );
+  });
+
+  check("a diff is content of the namespace, under the ref and with the labels that were asked for", async (at) => {
+    const { content: blobs, diff } = subject();
+    const { namespace, directory, mounts } = at;
+    await writeFile(join(directory, "a"), randomUUID());
+    const stream = blobs.write({ namespace });
+    await stream.exchange({ action: content.WriteAction.WRITE, ref: "given", data: Buffer.from("of before") });
+    const locked = diff.diff({ right: mounts, mediaType: layer, ref: "given" }, { namespace });
+    assert.equal(await codeOf(locked), "UNAVAILABLE");
+    stream.end();
+    // containerd says its last reply again.
+    while ((await stream.next()) !== undefined);
+    const request = { right: mounts, mediaType: layer, ref: "given", labels: { one: "1" } };
+    const first = await diff.diff(request, { namespace });
+    const { info } = await blobs.info({ digest: first.diff!.digest }, { namespace });
+    assert.deepEqual([info!.labels, info!.size], [{ one: "1" }, first.diff!.size]);
+    assert.deepEqual((await blobs.listStatuses({}, { namespace })).statuses, []);
+    assert.deepEqual(await diff.diff({ ...request, ref: "" }, { namespace }), first);
+    assert.deepEqual((await blobs.listStatuses({}, { namespace })).statuses, []);
+  });
+
+  check("a diff that cannot be made is refused and leaves no ingest", async ({ namespace, mounts }) => {
+    const { content: blobs, diff } = subject();
+    const odd = diff.diff({ right: mounts, mediaType: "application/x-odd" }, { namespace });
+    assert.equal(await codeOf(odd), "UNIMPLEMENTED");
+    assert.equal(await messageOf(odd), "unsupported diff media type: application/x-odd: not implemented");
+    const stream = blobs.write({ namespace });
+    await stream.exchange({ action: content.WriteAction.WRITE, ref: "given", data: Buffer.from("of before") });
+    stream.end();
+    while ((await stream.next()) !== undefined);
+    const absent = [{ type: "bind", source: "/nonexistent", options: ["rbind", "ro"] }];
+    for (const ref of ["", "given", "new"])
+      assert.equal(await codeOf(diff.diff({ right: absent, ref }, { namespace })), "UNKNOWN");
+    assert.equal(await codeOf(diff.diff({ right: mounts }, {})), "FAILED_PRECONDITION");
+    assert.equal(
+      await codeOf(diff.diff({ right: mounts, labels: { k: "v".repeat(4096) } }, { namespace })),
+      "INVALID_ARGUMENT",
+    );
+    const { statuses } = await blobs.listStatuses({}, { namespace });
+    assert.deepEqual(
+      statuses.map(({ ref, offset }) => [ref, offset]),
+      [["given", 9n]],
     );
   });
 }

@@ -61,6 +61,23 @@ export function snapshotsServiceSuite(name: string, snapshotter: string, subject
     assert.equal((await stat(client, namespace, "look")).kind, wire.Kind.VIEW);
   });
 
+  check("a snapshot is not prepared when its target is there", async (client, namespace) => {
+    const labels = { "containerd.io/snapshot.ref": "target", other: "kept" };
+    await client.prepare({ snapshotter, key: "first", labels }, { namespace });
+    const { info } = await client.stat({ snapshotter, key: "first" }, { namespace });
+    assert.deepEqual(info?.labels, labels);
+    await client.prepare({ snapshotter, key: "second", labels }, { namespace });
+    await client.commit({ snapshotter, key: "first", name: "target" }, { namespace });
+    for (const make of [client.prepare, client.view]) {
+      const again = make({ snapshotter, key: "third", labels }, { namespace });
+      assert.equal(await codeOf(again), "ALREADY_EXISTS");
+      assert.equal(await messageOf(again), 'target snapshot "target": already exists');
+    }
+    assert.equal(await codeOf(client.stat({ snapshotter, key: "third" }, { namespace })), "NOT_FOUND");
+    const elsewhere = { namespace: `${namespace}-other` };
+    await client.prepare({ snapshotter, key: "third", labels }, elsewhere);
+  });
+
   check("a snapshotter that is not there is InvalidArgument", async (client, namespace) => {
     for (const [unknown, message] of [
       ["", "snapshotter argument missing: invalid argument"],
