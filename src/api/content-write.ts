@@ -29,6 +29,7 @@ export async function* writeContent(
 ): AsyncGenerator<wire.WriteContentResponse, void, void> {
   const announced: Announced = { total: 0, expected: "" };
   let ingest: Ingest | undefined;
+  let told: Told = { startedAt: timestampFromUnixNano(undefined), updatedAt: timestampFromUnixNano(undefined), total: 0n };
   try {
     for await (const request of requests) {
       if (request.expected !== "") {
@@ -38,7 +39,9 @@ export async function* writeContent(
       if (request.total > 0n) announced.total = Number(request.total);
       ingest ??= await openIngest(dependencies, request.ref, announced, call);
       if (request.expected !== "") await refuseLinked(dependencies, ingest, request.expected, call);
-      yield await answer(ingest, request, announced);
+      const reply = await answer(ingest, request, announced, told);
+      told = reply;
+      yield reply;
       if (request.action === wire.WriteAction.COMMIT) return;
     }
     if (ingest === undefined) throw noReference();
@@ -84,13 +87,18 @@ async function refuseLinked(
   await ingest.abandon(expected);
   throw new ShiplogError(ErrorClass.AlreadyExists, `blob with expected digest ${expected} exists`, {
     reason: "ContentExists",
+    whole: true,
   });
 }
+
+/** What a STAT tells is repeated in the replies after it, and is empty in those before the first. */
+type Told = Pick<wire.WriteContentResponse, "startedAt" | "updatedAt" | "total">;
 
 async function answer(
   ingest: Ingest,
   request: wire.WriteContentRequest,
   announced: Announced,
+  { startedAt, updatedAt, total }: Told,
 ): Promise<wire.WriteContentResponse> {
   switch (request.action) {
     case wire.WriteAction.STAT:
@@ -108,10 +116,10 @@ async function answer(
       if (request.action === wire.WriteAction.COMMIT) await commit(ingest, request, announced);
       return {
         action: request.action,
-        startedAt: undefined,
-        updatedAt: undefined,
+        startedAt,
+        updatedAt,
         offset: BigInt(ingest.offset),
-        total: 0n,
+        total,
         digest: ingest.digest,
       };
     default:
@@ -141,4 +149,7 @@ async function commit(
 }
 
 const noReference = () =>
-  new ShiplogError(ErrorClass.InvalidArgument, "first message must have a reference", { reason: "RefMissing" });
+  new ShiplogError(ErrorClass.InvalidArgument, "first message must have a reference", {
+    reason: "RefMissing",
+    whole: true,
+  });

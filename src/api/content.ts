@@ -13,7 +13,7 @@ import {
   removeUnlinkedBlob,
 } from "../content/mod.ts";
 import { ErrorClass, ShiplogError } from "../error.ts";
-import type { BlobState, IngestState } from "../machines/mod.ts";
+import { type BlobState, type IngestState, quoted } from "../machines/mod.ts";
 import { errorCode } from "../platform/mod.ts";
 import { type content as wire, timestampFromUnixNano } from "../wire/mod.ts";
 import { batches } from "./batches.ts";
@@ -48,7 +48,7 @@ export function contentService(dependencies: ContentDependencies): Service<typeo
 
   return {
     async info({ digest }, call) {
-      validDigest(digest);
+      validDigest(digest, () => `${quoted(digest)} failed validation`);
       const namespace = call.namespace();
       const { next, value: row } = await ledger.read((view) => view.blobs.get(namespace, digest));
       call.position = next;
@@ -57,12 +57,12 @@ export function contentService(dependencies: ContentDependencies): Service<typeo
 
     async update({ info, updateMask }, call) {
       const { digest, labels } = info ?? { digest: "", labels: {} };
-      validDigest(digest);
+      validDigest(digest, () => `${quoted(digest)} failed validation`);
       const namespace = call.namespace();
       let row: BlobState | undefined;
       const { next, facts } = await ledger.transact(call.origin(), (view) => {
         row = linked(view.blobs.get(namespace, digest), digest);
-        const paths = maskPaths(updateMask, updatable, `content info ${JSON.stringify(digest)}`);
+        const paths = maskPaths(updateMask, updatable, `content info ${quoted(digest)}`);
         const updated = maskedLabels(paths, "labels", row.labels, labels) ?? row.labels;
         validateLabels(updated, "info.Labels");
         return [{ kind: "blob", key: digest, command: { type: "UpdateBlob", digest, labels: updated } }];
@@ -85,7 +85,7 @@ export function contentService(dependencies: ContentDependencies): Service<typeo
     },
 
     async delete({ digest }, call) {
-      validDigest(digest);
+      validDigest(digest, (complaint) => complaint);
       const { release } = holding(call);
       const { next } = await ledger.transact(call.origin(), (view) => [
         { kind: "blob", key: digest, command: { type: "DeleteBlob", digest } },
@@ -97,7 +97,7 @@ export function contentService(dependencies: ContentDependencies): Service<typeo
     },
 
     async *read({ digest, offset, size }, call) {
-      validDigest(digest);
+      validDigest(digest, (complaint) => `${digest}: ${complaint}`);
       const namespace = call.namespace();
       const { next, value } = await ledger.read((view) => view.blobs.get(namespace, digest));
       call.position = next;
@@ -130,7 +130,7 @@ export function contentService(dependencies: ContentDependencies): Service<typeo
       const status = row && (await ingestStatus(namespace, ref, row));
       if (status === undefined) {
         const { message } = refNotFound(ref);
-        throw new ShiplogError(ErrorClass.NotFound, `could not get status for ref ${JSON.stringify(ref)}: ${message}`, {
+        throw new ShiplogError(ErrorClass.NotFound, `could not get status for ref ${quoted(ref)}: ${message}`, {
           reason: "IngestAbsent",
         });
       }
@@ -164,13 +164,11 @@ export function contentService(dependencies: ContentDependencies): Service<typeo
   };
 }
 
-/** @throws ShiplogError InvalidArgument */
-function validDigest(digest: string): void {
+/** Each of the calls has words of its own for it. @throws ShiplogError InvalidArgument */
+function validDigest(digest: string, worded: (complaint: string) => string): void {
   const complaint = readDigest(digest);
   if (typeof complaint !== "string") return;
-  throw new ShiplogError(ErrorClass.InvalidArgument, `${JSON.stringify(digest)} failed validation: ${complaint}`, {
-    reason: "DigestInvalid",
-  });
+  throw new ShiplogError(ErrorClass.InvalidArgument, worded(complaint), { reason: "DigestInvalid", whole: true });
 }
 
 /** @throws ShiplogError NotFound when the namespace has no link, though others may have one */

@@ -23,6 +23,12 @@ export interface SnapshotDependencies {
   readonly onLeftover: (error: Error) => void;
 }
 
+/**
+ * What a client means to commit the new snapshot as: where it is there already, there is nothing to fill, and the client is told so. Only
+ * snapshotters of other processes can have one that the namespace has not (metadata/snapshot.go, createSnapshot).
+ */
+const targetLabel = "containerd.io/snapshot.ref";
+
 /** Who changes which snapshotter's snapshots. */
 export interface SnapshotScope {
   readonly origin: Origin;
@@ -80,8 +86,8 @@ export const snapshotAbsent = (key: string, cause?: unknown) =>
 
 /**
  * Prepares or views.
- * @throws ShiplogError AlreadyExists when the key is taken, by a snapshot that the caller's lease then holds; NotFound and InvalidArgument for
- * a parent that is absent or not committed; NotFound for an unknown lease
+ * @throws ShiplogError AlreadyExists when the key is taken, by a snapshot that the caller's lease then holds, or when the target that the
+ * labels name is there; NotFound and InvalidArgument for a parent that is absent or not committed; NotFound for an unknown lease
  */
 export async function createSnapshot(
   dependencies: SnapshotDependencies,
@@ -90,6 +96,13 @@ export async function createSnapshot(
   const { ledger, ids } = dependencies;
   const { origin, holding, snapshotter, kind, key, parent, labels } = request;
   const { namespace } = origin;
+  const target = labels[targetLabel];
+  if (target !== undefined && snapshotRow(ledger.view, namespace, snapshotter, target) !== undefined) {
+    await ledger.read(() => undefined);
+    throw new ShiplogError(ErrorClass.AlreadyExists, `target snapshot ${JSON.stringify(target)}`, {
+      reason: "TargetExists",
+    });
+  }
   const resource = snapshotResource(snapshotter, key);
   const isTaken = (view: View) => snapshotRow(view, namespace, snapshotter, key) !== undefined;
   if (isTaken(ledger.view)) {

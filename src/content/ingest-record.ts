@@ -7,7 +7,16 @@ import type { Ledger, Origin, Outcome, Step, View } from "../ledger.ts";
 import type { Holding } from "./holding.ts";
 import type { ContentStore } from "./store.ts";
 
+/**
+ * Whose bytes a writer may take instead of uploading its own: `shared` those of every namespace, `isolated` only those of namespaces that
+ * carry the label `containerd.io/namespace.shareable=true`; everyone else proves possession by uploading (metadata/content.go).
+ */
+export const sharingPolicies = ["shared", "isolated"] as const;
+export type SharingPolicy = (typeof sharingPolicies)[number];
+
 export interface ContentDependencies {
+  /** `shared` unless it is told otherwise. */
+  readonly sharing?: SharingPolicy;
   readonly ledger: Ledger;
   readonly store: ContentStore;
   /** Told of files that could not be removed though nothing refers to them; the next start's sweep removes them. */
@@ -45,10 +54,9 @@ export async function begin(
     const { next } = await ledger.transact(origin, (view) => {
       linked = isLinked(view, request);
       if (linked) return holding.hold(view, contentResource(expected));
-      return [
-        { kind: "ingest", key: ref, command: { type: "StartIngest", ref, total, expected } },
-        ...holding.hold(view, ingestResource(ref)),
-      ];
+      const held = holding.hold(view, ingestResource(ref));
+      const command = { type: "StartIngest", ref, total, expected, leased: held.length > 0 } as const;
+      return [{ kind: "ingest", key: ref, command }, ...held];
     });
     if (linked) throw contentExists(expected);
     // Only an abort could have taken the row away, and that waits for this task.
@@ -117,6 +125,18 @@ export async function abortIngest(
     ]);
     await removeFiles(dependencies, origin.namespace, ref);
     return outcome;
+  });
+}
+
+/** Removes the files of an ingest whose end is durable, unless its ref has been begun anew since. */
+export async function removeEndedIngest(
+  dependencies: ContentDependencies,
+  namespace: string,
+  ref: string,
+): Promise<void> {
+  await dependencies.store.withIngest(namespace, ref, async () => {
+    if (dependencies.ledger.view.ingests.get(namespace, ref) === undefined)
+      await removeFiles(dependencies, namespace, ref);
   });
 }
 

@@ -31,6 +31,9 @@ import {
 import { removeUnlinkedBlob } from "./unlinked.ts";
 import { type IngestWriter, lastChange } from "./writer.ts";
 
+/** Came to containerd after 1.6, which has no way around `isolated`. */
+const shareableLabel = "containerd.io/namespace.shareable";
+
 export interface CommitRequest {
   /** 0 accepts any size. */
   readonly total: number;
@@ -102,6 +105,7 @@ export class Ingest {
           startsOver(dependencies.ledger.view, request),
         );
         const opened = await begin(dependencies, request);
+        store.setShared(origin.namespace, ref, shared !== undefined);
         return new Ingest(dependencies, request, { writer, releaseRef, shared, ...opened });
       });
     } catch (error) {
@@ -137,6 +141,7 @@ export class Ingest {
 
   /** Starts from zero. */
   async truncate(): Promise<void> {
+    this.#ownBytes();
     await this.#unshare();
     await this.#writer.truncate();
   }
@@ -215,9 +220,14 @@ export class Ingest {
 
   /** More bytes after shared ones make other content, so the shared ones become this ingest's own. */
   async #copyShared({ digest, size }: Shared): Promise<void> {
+    this.#ownBytes();
     await this.#writer.truncate();
     for await (const piece of this.#dependencies.store.read(digest, 0, size)) await this.#writer.append(piece);
     await this.#unshare();
+  }
+
+  #ownBytes(): void {
+    this.#dependencies.store.setShared(this.#request.origin.namespace, this.#request.ref, false);
   }
 
   async #unshare(): Promise<void> {
@@ -237,13 +247,21 @@ async function pinShared(
   dependencies: ContentDependencies,
   { expected, total }: IngestRequest,
 ): Promise<Shared | undefined> {
-  if (expected === "") return undefined;
+  if (expected === "" || !mayTake(dependencies, expected)) return undefined;
   const size = await dependencies.store.pin(expected);
   if (size === undefined) return undefined;
   const shared = { digest: expected, size };
   if (total === 0 || total === size) return shared;
   await letGo(dependencies, shared);
   return undefined;
+}
+
+function mayTake({ ledger: { view }, sharing }: ContentDependencies, digest: string): boolean {
+  if (sharing !== "isolated") return true;
+  for (const { namespace, row } of view.namespaces.all()) {
+    if (row.labels[shareableLabel] === "true" && view.blobs.get(namespace, digest) !== undefined) return true;
+  }
+  return false;
 }
 
 /** A removal that met the pin was left to whoever takes the pin away. */

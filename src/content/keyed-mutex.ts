@@ -5,6 +5,11 @@
 export class KeyedMutex {
   readonly #last = new Map<string, Promise<void>>();
 
+  /** Whether a task of this key is under way. */
+  isHeld(key: string): boolean {
+    return this.#last.has(key);
+  }
+
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key);
     const { promise, resolve } = Promise.withResolvers<void>();

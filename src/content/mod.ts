@@ -11,6 +11,9 @@ export {
   type IngestRequest,
   ingestResource,
   refNotFound,
+  removeEndedIngest,
+  type SharingPolicy,
+  sharingPolicies,
 } from "./ingest-record.ts";
 export { type CommitRequest, Ingest } from "./ingest.ts";
 export { ContentStore, type ContentStoreOptions, type IngestProgress } from "./store.ts";

@@ -12,7 +12,7 @@
  */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import {
   changeModeAt,
   type Clock,
@@ -66,6 +66,8 @@ export class ContentStore {
   readonly #ingestMutex = new KeyedMutex();
   readonly #digestMutex = new KeyedMutex();
   readonly #pins = new Map<string, number>();
+  /** Ingests without bytes of their own. */
+  readonly #shared = new Set<string>();
 
   constructor(options: ContentStoreOptions) {
     this.directory = join(options.root, "io.containerd.content.v1.content");
@@ -94,6 +96,11 @@ export class ContentStore {
     return this.#writers.acquire(ingestKey(namespace, ref), ref, this.#lockWaitMsMax, signal);
   }
 
+  /** Whether some writer has this ref now. */
+  isBeingWritten(namespace: string, ref: string): boolean {
+    return this.#writers.isHeld(ingestKey(namespace, ref));
+  }
+
   /** Runs `task` while no other such task makes or removes this ingest's files. Not for long: an abort waits for it, a writer does not. */
   withIngest<T>(namespace: string, ref: string, task: () => Promise<T>): Promise<T> {
     return this.#ingestMutex.run(ingestKey(namespace, ref), task);
@@ -109,13 +116,21 @@ export class ContentStore {
     return IngestWriter.over(this.#files, this.#clock, handle, path, algorithm);
   }
 
-  /** Undefined when there are no files. */
+  /** Says whether an ingest stands on bytes that another namespace uploaded: it has no progress then. */
+  setShared(namespace: string, ref: string, shared: boolean): void {
+    if (shared) this.#shared.add(ingestKey(namespace, ref));
+    else this.#shared.delete(ingestKey(namespace, ref));
+  }
+
+  /** Undefined when there are no files, or none that its writer has put anything in because it shares another namespace's bytes. */
   async progress(namespace: string, ref: string): Promise<IngestProgress | undefined> {
+    if (this.#shared.has(ingestKey(namespace, ref))) return undefined;
     const stats = await this.#stat("content.ingest.stat", join(this.#ingestDirectory(namespace, ref), "data"));
     return stats && { offset: stats.size, updatedAt: unixNanoFromMs(stats.mtimeMs) };
   }
 
   async removeIngest(namespace: string, ref: string): Promise<void> {
+    this.#shared.delete(ingestKey(namespace, ref));
     await this.#files.rm("content.ingest.rm", this.#ingestDirectory(namespace, ref));
   }
 
@@ -201,6 +216,44 @@ export class ContentStore {
       return names.map((hex) => `${algorithm}:${hex}`);
     });
     return (await Promise.all(lists)).flat();
+  }
+
+  /** Whether bytes of this digest are being placed or removed, or are kept for an upload that uses them. */
+  isBlobBusy(digest: string): boolean {
+    return this.#digestMutex.isHeld(digest) || this.#pins.has(digest);
+  }
+
+  /** A blob's size on disk; undefined when it is not there. */
+  async blobSize(digest: string): Promise<number | undefined> {
+    return (await this.#stat("content.blob.stat", this.blobPath(digest)))?.size;
+  }
+
+  /** The uploads that have files, recorded or not. `name` is the directory's; a ref that cannot be read is undefined. */
+  async listIngests(): Promise<{ readonly name: string; readonly path: string; readonly ingest: { readonly namespace: string; readonly ref: string } | undefined }[]> {
+    const names = await this.#files.readdir("content.ingests.readdir", this.#ingests);
+    return Promise.all(names.map(async (name) => ({ name, path: join(this.#ingests, name), ingest: await this.#ingestIn(name) })));
+  }
+
+  /** Whether files of this ingest are being made or removed, or somebody writes it. */
+  isIngestBusy(namespace: string, ref: string): boolean {
+    return this.#ingestMutex.isHeld(ingestKey(namespace, ref)) || this.isBeingWritten(namespace, ref);
+  }
+
+  /** Removes an upload's directory by its name; for those that no table knows. */
+  async removeIngestDirectory(name: string): Promise<void> {
+    await this.#files.rm("content.ingest.rm", join(this.#ingests, basename(name)));
+  }
+
+  async #ingestIn(name: string): Promise<{ namespace: string; ref: string } | undefined> {
+    try {
+      const text = (await this.#files.readFile("content.ingest.ref.read", join(this.#ingests, name, "ref"))).toString("utf8");
+      const slash = text.indexOf("/");
+      const [namespace, ref] = [text.slice(0, slash), text.slice(slash + 1)];
+      return slash > 0 && basename(this.#ingestDirectory(namespace, ref)) === name ? { namespace, ref } : undefined;
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return undefined;
+      throw error;
+    }
   }
 
   /**

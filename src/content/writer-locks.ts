@@ -18,6 +18,10 @@ export class WriterLocks {
     this.#clock = clock;
   }
 
+  isHeld(key: string): boolean {
+    return this.#held.has(key);
+  }
+
   /**
    * Takes the lock of `key`, waiting at most `waitMsMax`; `ref` names it in the error. The function that comes back gives it up, once.
    * @throws ShiplogError Unavailable when somebody else goes on holding it, or the signal's reason when that is aborted first

@@ -210,3 +210,35 @@ test("a ref is free when its client's connection breaks", async (t) => {
   await codeOf(broken);
   assert.equal((await client.write({ namespace }).exchange({ ref: "r" })).offset, 4n);
 });
+
+test("content of another namespace has to be uploaded again where it is isolated, unless that namespace is shareable", async (t) => {
+  const api = await startApi(await temporaryDirectory(t), undefined, "isolated");
+  const client = serviceClient(content.ContentDefinition, api.socket);
+  t.after(async () => {
+    client.close();
+    await api.close();
+  });
+  const bytes = randomBytes(100);
+  const [expected, total] = [sha256(bytes), 100n];
+  await client.write({ namespace: "source" }).exchange({ action: COMMIT, ref: "r", data: bytes });
+  const offset = async (ref: string) => {
+    const stream = client.write({ namespace });
+    const reply = await stream.exchange({ action: STAT, ref, expected, total });
+    stream.end();
+    return reply.offset;
+  };
+  assert.equal(await offset("isolated"), 0n);
+  assert.equal(
+    await codeOf(client.write({ namespace }).exchange({ action: COMMIT, ref: "empty", expected, total })),
+    "FAILED_PRECONDITION",
+  );
+  const labels = { "containerd.io/namespace.shareable": "true" };
+  await api.ledger.transact(testOrigin("source"), () => [
+    {
+      kind: "namespace",
+      key: "source",
+      command: { type: "UpdateNamespace", name: "source", labels, requested: labels },
+    },
+  ]);
+  assert.equal(await offset("shareable"), 100n);
+});
