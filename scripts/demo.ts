@@ -14,6 +14,7 @@ import { state } from "../src/cli/commands/state.ts";
 import { verify } from "../src/cli/commands/verify.ts";
 import { outputTo } from "../src/cli/output.ts";
 import { bytes } from "../src/cli/render/mod.ts";
+import { CollectionDefinition } from "../src/wire/gen/shiplog/collection/v1/collection.ts";
 import { LogDefinition } from "../src/wire/gen/shiplog/events/v1/log.ts";
 import { findProgram, isStatic } from "./setup/programs.mjs";
 import { cleanUp, rememberSocketFolders } from "./demo/clean-up.ts";
@@ -157,7 +158,8 @@ async function play(stage: Stage): Promise<void> {
   });
 
   const log = stage.connection.service(LogDefinition);
-  const context = { out, json: false, namespace, namespaceFlag: namespace, log };
+  const collection = stage.connection.service(CollectionDefinition);
+  const context = { out, json: false, namespace, namespaceFlag: namespace, log, collection };
   await out.lines("", "Nothing of them is left but the log, which knows what happened, when, who asked for it and why:");
   for (const id of ["hello", "sleeper"]) await show(context, history, {}, [`container/${id}`, `task/${id}`]);
   await out.lines("", "What there was at any moment, as while sleeper slept:");

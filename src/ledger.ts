@@ -13,7 +13,6 @@ import {
   isRejection,
   type Kind,
   type Rejection,
-  type States,
   type Timed,
 } from "./machines/mod.ts";
 import type { Clock } from "./platform/mod.ts";
@@ -32,7 +31,14 @@ export interface Origin {
 
 /** A command for one entity. `key` is the stream's id part; for snapshots `<snapshotter>/<key>`. */
 export type Step = {
-  [K in Kind]: { readonly kind: K; readonly key: string; readonly command: Commands[K]; readonly namespace?: string };
+  [K in Kind]: {
+    readonly kind: K;
+    readonly key: string;
+    readonly command: Commands[K];
+    readonly namespace?: string;
+    /** Instead of the origin's, for a step that another one of the same append brings about. */
+    readonly cause?: Position;
+  };
 }[Kind];
 
 export interface Outcome {
@@ -41,6 +47,8 @@ export interface Outcome {
   /** The facts that were appended, in order; empty when the outcome already held. */
   readonly facts: readonly (Fact & StatedFact)[];
 }
+
+export type Observer = (appended: readonly (Fact & StatedFact)[]) => void;
 
 export interface Ledger {
   /** The heads now, which may run ahead of what is durable: see `read`. */
@@ -53,6 +61,11 @@ export interface Ledger {
   transact(origin: Origin, plan: (view: View) => readonly Step[]): Promise<Outcome>;
   /** Answers from the heads, once everything that the answer can have seen is durable. */
   read<T>(query: (view: View) => T): Promise<{ readonly next: Position; readonly value: T }>;
+  /**
+   * Tells of every append in the tick in which the heads moved, before it is durable; the function that comes back ends that. For
+   * those inside the daemon who must not miss a change between two looks at the heads; an observer must be quick and must not throw.
+   */
+  observe(observer: Observer): () => void;
   /**
    * Resolves with the first defined value of `query`, evaluated now and after each fact of the watched stream, once durable.
    * @throws the signal's reason when it is aborted; ShiplogError ResourceExhausted above the bound of watchers.
@@ -79,6 +92,7 @@ export interface LedgerOptions {
 export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
   const { heads } = tables;
   const watchers = new Watchers(heads.view);
+  const observers = new Set<Observer>();
 
   /** Waits until everything below `next` is durable; the rows on disk may then follow. */
   async function durable(next: Position): Promise<void> {
@@ -107,6 +121,7 @@ export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
         current = { state, version: heads.nextVersion(step.kind, namespace, step.key)! };
         streams.set(`${namespace}\0${stream}`, current);
       }
+      const cause = step.cause ?? origin.cause;
       const decided = decider.decide(current.state, step.command);
       if (isRejection(decided)) return decided;
       for (const { type, data } of decided) {
@@ -119,7 +134,7 @@ export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
           schema: schemaVersions[type],
           principal: origin.principal,
           request: origin.request,
-          ...(origin.cause === undefined ? {} : { cause: origin.cause }),
+          ...(cause === undefined ? {} : { cause }),
           data,
         };
         facts.push(fact);
@@ -135,6 +150,7 @@ export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
     const appended = facts.map((fact, index) => ({ ...fact, position: first + index }) as Fact & StatedFact);
     for (const fact of appended) tables.apply(fact);
     for (const { namespace, stream } of appended) watchers.moved(namespace, stream);
+    for (const observer of observers) observer(appended);
     return appended;
   }
 
@@ -175,6 +191,10 @@ export function openLedger({ log, tables, clock }: LedgerOptions): Ledger {
       const { next } = heads;
       await durable(next);
       return { next, value };
+    },
+    observe(observer) {
+      observers.add(observer);
+      return () => void observers.delete(observer);
     },
     async until({ kind, namespace, key }, query, signal) {
       const value = await watchers.until(namespace, streamName(kind, key), query, signal);

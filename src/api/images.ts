@@ -7,7 +7,7 @@ import { readDigest } from "../content/mod.ts";
 import { ShiplogError } from "../error.ts";
 import type { Descriptor } from "../events/catalogue.ts";
 import type { Ledger, View } from "../ledger.ts";
-import type { ImageCommand, ImageState, LeaseResource } from "../machines/mod.ts";
+import { type ImageCommand, type ImageState, type LeaseResource, quoted } from "../machines/mod.ts";
 import { type images as wire, timestampFromUnixNano } from "../wire/mod.ts";
 import { type Adaptor, labelField, parseFilter } from "./filter/mod.ts";
 import { holding } from "./holding.ts";
@@ -26,7 +26,13 @@ const maskable = { ...updatable, fields: [...updatable.fields, "annotations"] };
 type Described = Pick<ImageState, "target" | "labels">;
 type Changes = Omit<Extract<ImageCommand, { type: "UpdateImage" }>, "type" | "name">;
 
-export function imagesService({ ledger }: { readonly ledger: Ledger }): Service<typeof wire.ImagesDefinition> {
+export interface ImagesDependencies {
+  readonly ledger: Ledger;
+  /** Collects what nothing reaches, with a look that is taken after the call. */
+  readonly collect: () => Promise<unknown>;
+}
+
+export function imagesService({ ledger, collect }: ImagesDependencies): Service<typeof wire.ImagesDefinition> {
   return {
     async get({ name }, call) {
       const namespace = call.namespace();
@@ -49,6 +55,7 @@ export function imagesService({ ledger }: { readonly ledger: Ledger }): Service<
     async create({ image }, call) {
       const origin = call.origin();
       const name = nameOf(image);
+      validateLabels(image?.labels ?? {}, "image.Labels");
       const described = describe(image);
       validate(described);
       const outcome = await ledger.transact(origin, (view) => [
@@ -82,7 +89,7 @@ export function imagesService({ ledger }: { readonly ledger: Ledger }): Service<
       return { image: message(name, { ...updated!, updatedAt: changed?.time ?? updated!.updatedAt }) };
     },
 
-    async delete({ name, target }, call) {
+    async delete({ name, sync, target }, call) {
       const origin = call.origin();
       const { release } = holding(call);
       const outcome = await ledger.transact(origin, (view) => {
@@ -90,13 +97,14 @@ export function imagesService({ ledger }: { readonly ledger: Ledger }): Service<
         if (row !== undefined && target !== undefined && target.digest !== "" && row.target.digest !== target.digest) {
           throw new ShiplogError(
             "NotFound",
-            `image ${JSON.stringify(name)} has target ${row.target.digest}, not ${target.digest}: not found`,
+            `image ${quoted(name)} has target ${row.target.digest}, not ${target.digest}: not found`,
             { reason: "ImageTargetDiffers" },
           );
         }
         return [{ kind: "image", key: name, command: { type: "DeleteImage", name } }, ...release(view, leased(name))];
       });
       call.position = outcome.next;
+      if (sync) await collect();
       return {};
     },
   };
@@ -105,7 +113,9 @@ export function imagesService({ ledger }: { readonly ledger: Ledger }): Service<
 const leased = (name: string): LeaseResource => ({ type: "images", id: name });
 
 function nameOf(image: wire.Image | undefined): string {
-  if (image === undefined || image.name === "") throw new ShiplogError("InvalidArgument", "Image.Name required");
+  if (image === undefined || image.name === "") {
+    throw new ShiplogError("InvalidArgument", "Image.Name required", { reason: "ImageWithoutName", whole: true });
+  }
   return image.name;
 }
 
@@ -121,7 +131,7 @@ function describe(image: wire.Image | undefined): Described {
 function validate({ labels, target }: Described): void {
   validateLabels(labels, "image.Labels");
   const digest = readDigest(target.digest);
-  if (typeof digest === "string") throw invalid(`Target.Digest ${JSON.stringify(target.digest)} invalid: ${digest}`);
+  if (typeof digest === "string") throw invalid(`Target.Digest ${quoted(target.digest)} invalid: ${digest}`);
   if (target.size <= 0) throw invalid("Target.Size must be greater than zero");
   if (!Number.isSafeInteger(target.size)) throw invalid("Target.Size is larger than any content");
   if (target.mediaType === "") throw invalid("Target.MediaType must be set");
@@ -138,7 +148,7 @@ function planUpdate(
   const row = view.images.get(namespace, name);
   if (row === undefined) throw notFound(name);
   const masked = mask !== undefined && mask.length > 0;
-  const paths = maskPaths(mask, masked ? maskable : updatable, `image ${JSON.stringify(name)}`);
+  const paths = maskPaths(mask, masked ? maskable : updatable, `image ${quoted(name)}`);
   const labels = maskedLabels(paths, "labels", row.labels, requested.labels);
   const target = maskedTarget(paths, row.target, requested.target);
   const changes: Changes = { ...(labels !== undefined && { labels }), ...(target !== undefined && { target }) };
@@ -195,5 +205,5 @@ function invalid(text: string): ShiplogError {
 }
 
 function notFound(name: string): ShiplogError {
-  return new ShiplogError("NotFound", `image ${JSON.stringify(name)}`, { reason: "ImageNotFound" });
+  return new ShiplogError("NotFound", `image ${quoted(name)}`, { reason: "ImageNotFound" });
 }

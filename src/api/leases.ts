@@ -5,7 +5,7 @@
 import { readDigest } from "../content/mod.ts";
 import { ShiplogError } from "../error.ts";
 import type { Ledger } from "../ledger.ts";
-import type { LeaseResource, LeaseState } from "../machines/mod.ts";
+import { type LeaseResource, type LeaseState, quoted } from "../machines/mod.ts";
 import type { Clock, Ids } from "../platform/mod.ts";
 import { type leases as wire, timestampFromUnixNano } from "../wire/mod.ts";
 import { type Adaptor, labelField, parseFilter } from "./filter/mod.ts";
@@ -23,9 +23,11 @@ export interface LeasesDependencies {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly ids: Pick<Ids, "directory">;
+  /** Collects what nothing reaches, with a look that is taken after the call. */
+  readonly collect: () => Promise<unknown>;
 }
 
-export function leasesService({ ledger, clock, ids }: LeasesDependencies): Service<typeof wire.LeasesDefinition> {
+export function leasesService({ ledger, clock, ids, collect }: LeasesDependencies): Service<typeof wire.LeasesDefinition> {
   /** As containerd makes them: the nanoseconds within the second, and four characters. */
   function madeUpId(): string {
     const random = Buffer.from(ids.directory().slice(0, RANDOM_HEX_DIGITS), "hex").toString("base64url");
@@ -44,12 +46,13 @@ export function leasesService({ ledger, clock, ids }: LeasesDependencies): Servi
       return { lease: message(id, { labels, createdAt: outcome.facts[0]!.time }) };
     },
 
-    async delete({ id }, call) {
+    async delete({ id, sync }, call) {
       const origin = call.origin();
       const outcome = await ledger.transact(origin, () => [
         { kind: "lease", key: id, command: { type: "DeleteLease", id } },
       ]);
       call.position = outcome.next;
+      if (sync) await collect();
       return {};
     },
 
@@ -107,13 +110,13 @@ function validResource(resource: wire.Resource | undefined): LeaseResource {
       reason: "UnknownResourceType",
     });
   }
-  if (kind === "snapshots" && depth !== 2) throw invalid(`invalid snapshot resource type ${type}`);
+  if (kind === "snapshots" && (depth !== 2 || type === "snapshots/")) throw invalid(`invalid snapshot resource type ${type}`);
   if (kind !== "snapshots" && depth !== 1) throw invalid(`invalid resource type ${type}`);
-  if (id === "") throw invalid(`a resource of type ${type} needs an id`);
   if (kind === "content") {
     const digest = readDigest(id);
     if (typeof digest === "string") throw invalid(`invalid content resource id ${id}: ${digest}`);
   }
+  if (id === "") throw invalid(`a resource of type ${type} needs an id`);
   return { type, id };
 }
 
@@ -140,5 +143,5 @@ function invalid(text: string): ShiplogError {
 }
 
 function notFound(id: string): ShiplogError {
-  return new ShiplogError("NotFound", `lease ${JSON.stringify(id)}`, { reason: "LeaseNotFound" });
+  return new ShiplogError("NotFound", `lease ${quoted(id)}`, { reason: "LeaseNotFound" });
 }

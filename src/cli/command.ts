@@ -1,5 +1,6 @@
 /** What a sub-command of `shiplog` is, and what it is given. */
 import type { ParseArgsOptionsConfig } from "node:util";
+import type { CollectionDefinition } from "../wire/gen/shiplog/collection/v1/collection.ts";
 import type { LogDefinition } from "../wire/gen/shiplog/events/v1/log.ts";
 import type { ServiceClient } from "./client.ts";
 import type { Output } from "./output.ts";
@@ -13,6 +14,8 @@ export interface Context {
   readonly namespaceFlag: string | undefined;
   /** The daemon's log; connects at the first call. */
   readonly log: ServiceClient<typeof LogDefinition>;
+  /** Its collections and checks. */
+  readonly collection: ServiceClient<typeof CollectionDefinition>;
 }
 
 export interface Command {

@@ -4,6 +4,7 @@
  */
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
+import { CollectionDefinition } from "../wire/gen/shiplog/collection/v1/collection.ts";
 import { LogDefinition } from "../wire/gen/shiplog/events/v1/log.ts";
 import { connect } from "./client.ts";
 import { type Command, ExitStatus, Refusal, UsageError } from "./command.ts";
@@ -68,6 +69,7 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
       namespace: namespaceFlag ?? (env.CONTAINERD_NAMESPACE || "default"),
       namespaceFlag,
       log: connection.service(LogDefinition),
+      collection: connection.service(CollectionDefinition),
     };
     return await command.run(context, values, positionals.slice(1));
   } catch (error) {

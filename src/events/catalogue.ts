@@ -53,6 +53,18 @@ export interface Exit {
   readonly known: boolean;
 }
 
+/** Something that a collection removed: the kind of its stream, its key, and in words why nothing could reach it. */
+export interface Garbage {
+  readonly kind: "lease" | "image" | "snapshot" | "ingest" | "blob";
+  readonly key: string;
+  readonly reason: string;
+}
+
+/** `collected`: ended by a collection, not by a client. containerd tells nobody of those. */
+export interface Collected {
+  readonly collected?: true;
+}
+
 export interface Facts {
   /** Streams `namespace/<name>`, recorded in that namespace. `implicit`: made by the first write, not by a client's wish. */
   NamespaceCreated: { readonly labels: Labels; readonly implicit: boolean };
@@ -92,16 +104,21 @@ export interface Facts {
   LeaseResourceAdded: { readonly type: string; readonly id: string };
   LeaseResourceRemoved: { readonly type: string; readonly id: string };
   LeaseDeleted: Record<string, never>;
+  /** The time that its label `containerd.io/gc.expire` names has passed. */
+  LeaseExpired: Record<string, never>;
 
-  /** Streams `ingest/<ref>`. `total` in bytes and `expected` (a digest) are what the writer announced, 0 and empty when it did not. */
-  IngestStarted: { readonly total: number; readonly expected: string };
+  /**
+   * Streams `ingest/<ref>`. `total` in bytes and `expected` (a digest) are what the writer announced, 0 and empty when it did not.
+   * `leased`: begun under a lease, so that it lives as long as a lease holds it; any other lives for a day.
+   */
+  IngestStarted: { readonly total: number; readonly expected: string; readonly leased?: true };
   IngestCommitted: { readonly digest: string; readonly size: number };
   IngestAborted: { readonly reason: string };
 
   /** Streams `blob/<digest>`: a namespace's link to content. */
   BlobCommitted: { readonly size: number; readonly labels: Labels };
   BlobUpdated: { readonly labels: Labels };
-  BlobDeleted: Record<string, never>;
+  BlobDeleted: Collected;
 
   /** Streams `snapshot/<snapshotter>/<key>`. `id` names the directory; `parent` is a committed snapshot's name or empty. */
   SnapshotPrepared: { readonly id: string; readonly parent: string; readonly labels: Labels };
@@ -119,7 +136,7 @@ export interface Facts {
     readonly inodes: number;
   };
   SnapshotUpdated: { readonly labels: Labels };
-  SnapshotRemoved: Record<string, never>;
+  SnapshotRemoved: Collected;
 
   /** Streams `task/<container id>`. Facts in -ing are intents; each is closed by an outcome, by recovery if need be. */
   TaskCreating: {
@@ -137,6 +154,8 @@ export interface Facts {
   TaskStartFailed: { readonly message: string };
   TaskPaused: Record<string, never>;
   TaskResumed: Record<string, never>;
+  /** The limits that the shim has set; null when the client named none. */
+  TaskUpdated: { readonly resources: AnyValue | null; readonly annotations: Labels };
   /** `execId` is empty for the init process. `all`: every process of the container. */
   TaskSignalling: { readonly execId: string; readonly signal: number; readonly all: boolean };
   TaskSignalled: { readonly execId: string; readonly signal: number; readonly all: boolean };
@@ -155,6 +174,9 @@ export interface Facts {
   ExecStartFailed: { readonly execId: string; readonly message: string };
   ExecExited: Exit & { readonly execId: string };
   ExecDeleted: Exit & { readonly execId: string };
+
+  /** Streams `collection/<namespace>`. What it removed ended by the facts behind this one in the same append, whose cause it is. */
+  GarbageCollected: { readonly removed: readonly Garbage[] };
 
   /** Streams `event/<topic>`: an envelope that a client published or a shim forwarded and that is no fact of ours. */
   EventPublished: { readonly topic: string; readonly event: AnyValue | null; readonly timestamp: bigint };
@@ -180,6 +202,7 @@ export const schemaVersions: Readonly<Record<FactType, number>> = {
   LeaseResourceAdded: 1,
   LeaseResourceRemoved: 1,
   LeaseDeleted: 1,
+  LeaseExpired: 1,
   IngestStarted: 1,
   IngestCommitted: 1,
   IngestAborted: 1,
@@ -200,6 +223,7 @@ export const schemaVersions: Readonly<Record<FactType, number>> = {
   TaskStartFailed: 1,
   TaskPaused: 1,
   TaskResumed: 1,
+  TaskUpdated: 1,
   TaskSignalling: 1,
   TaskSignalled: 1,
   TaskSignalFailed: 1,
@@ -215,5 +239,6 @@ export const schemaVersions: Readonly<Record<FactType, number>> = {
   ExecStartFailed: 1,
   ExecExited: 1,
   ExecDeleted: 1,
+  GarbageCollected: 1,
   EventPublished: 1,
 };

@@ -105,6 +105,7 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   LeaseResourceAdded: null,
   LeaseResourceRemoved: null,
   LeaseDeleted: null,
+  LeaseExpired: null,
 
   IngestStarted: null,
   IngestCommitted: null,
@@ -113,7 +114,10 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   // 2.x publishes /content/create here; 1.6 does not.
   BlobCommitted: null,
   BlobUpdated: null,
-  BlobDeleted: to("/content/delete", "containerd.events.ContentDelete", ({ key }) => ({ digest: key })),
+  BlobDeleted: {
+    ...to("/content/delete", "containerd.events.ContentDelete", ({ key }) => ({ digest: key })),
+    isEvent: ({ collected }) => collected !== true,
+  },
 
   SnapshotPrepared: to("/snapshot/prepare", "containerd.events.SnapshotPrepare", ({ key, data }) => ({
     ...snapshot(key),
@@ -126,7 +130,10 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   })),
   SnapshotSealed: null,
   SnapshotUpdated: null,
-  SnapshotRemoved: to("/snapshot/remove", "containerd.events.SnapshotRemove", ({ key }) => snapshot(key)),
+  SnapshotRemoved: {
+    ...to("/snapshot/remove", "containerd.events.SnapshotRemove", ({ key }) => snapshot(key)),
+    isEvent: ({ collected }) => collected !== true,
+  },
 
   TaskCreating: null,
   TaskCreated: to("/tasks/create", "containerd.events.TaskCreate", ({ key, data }, { bundle, rootfs, io }) => ({
@@ -146,6 +153,7 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   TaskStartFailed: null,
   TaskPaused: to("/tasks/paused", "containerd.events.TaskPaused", ({ key }) => ({ containerId: key })),
   TaskResumed: to("/tasks/resumed", "containerd.events.TaskResumed", ({ key }) => ({ containerId: key })),
+  TaskUpdated: null,
   TaskSignalling: null,
   TaskSignalled: null,
   TaskSignalFailed: null,
@@ -183,6 +191,8 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   })),
   // containerd says nothing when an exec is deleted.
   ExecDeleted: null,
+
+  GarbageCollected: null,
 
   EventPublished: passedOn,
 };

@@ -17,7 +17,7 @@ export interface BlobState {
 export type BlobCommand =
   | { readonly type: "CommitBlob"; readonly digest: string; readonly size: number; readonly labels: Labels }
   | { readonly type: "UpdateBlob"; readonly digest: string; readonly labels: Labels }
-  | { readonly type: "DeleteBlob"; readonly digest: string };
+  | { readonly type: "DeleteBlob"; readonly digest: string; readonly collected?: boolean };
 
 export type BlobFact = StatedFact<Extract<FactType, `Blob${string}`>>;
 
@@ -44,7 +44,7 @@ export const blobDecider: Decider<BlobState, BlobCommand, BlobFact> = {
       case "UpdateBlob":
         return [{ type: "BlobUpdated", data: { labels: command.labels } }];
       case "DeleteBlob":
-        return [{ type: "BlobDeleted", data: {} }];
+        return [{ type: "BlobDeleted", data: command.collected === true ? { collected: true } : {} }];
     }
   },
   evolve(state, fact) {

@@ -11,18 +11,26 @@ export interface IngestState {
   readonly total: number;
   /** Announced digest, empty when unknown. */
   readonly expected: string;
+  /** Begun under a lease: it lives as long as a lease holds it. Any other may be collected a day after its start. */
+  readonly leased: boolean;
   readonly startedAt: bigint;
 }
 
 export type IngestCommand =
   /** Resuming an open ingest is no fact, unless a different non-zero total was announced: then it is aborted and started again. */
-  | { readonly type: "StartIngest"; readonly ref: string; readonly total: number; readonly expected: string }
+  | {
+      readonly type: "StartIngest";
+      readonly ref: string;
+      readonly total: number;
+      readonly expected: string;
+      readonly leased?: boolean;
+    }
   | { readonly type: "CommitIngest"; readonly ref: string; readonly digest: string; readonly size: number }
   | { readonly type: "AbortIngest"; readonly ref: string; readonly reason: string };
 
 export type IngestFact = StatedFact<Extract<FactType, `Ingest${string}`>>;
 
-const initialState: IngestState = { status: "absent", total: 0, expected: "", startedAt: 0n };
+const initialState: IngestState = { status: "absent", total: 0, expected: "", leased: false, startedAt: 0n };
 
 const chart = buildChart<IngestState["status"], IngestCommand["type"]>("ingest", "absent", {
   absent: { StartIngest: "receiving" },
@@ -39,7 +47,9 @@ export const ingestDecider: Decider<IngestState, IngestCommand, IngestFact> = {
     }
     switch (command.type) {
       case "StartIngest": {
-        const started = { type: "IngestStarted", data: { total: command.total, expected: command.expected } } as const;
+        const { total, expected, leased } = command;
+        const data = { total, expected, ...(leased && { leased }) } as const;
+        const started = { type: "IngestStarted", data } as const;
         if (state.status === "absent") return [started];
         // An announced total contradicts another; a total that was never announced contradicts nothing (content/local/store.go).
         if (command.total === 0 || state.total === 0 || command.total === state.total) return [];
@@ -59,6 +69,7 @@ export const ingestDecider: Decider<IngestState, IngestCommand, IngestFact> = {
           status: "receiving",
           total: fact.data.total,
           expected: fact.data.expected,
+          leased: fact.data.leased === true,
           startedAt: fact.time,
         };
       case "IngestCommitted":

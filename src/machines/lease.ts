@@ -22,6 +22,7 @@ export interface LeaseState {
 export type LeaseCommand =
   | { readonly type: "CreateLease"; readonly id: string; readonly labels: Labels }
   | { readonly type: "DeleteLease"; readonly id: string }
+  | { readonly type: "ExpireLease"; readonly id: string }
   /** Rejects with NotFound `lease "X": not found` when the lease is absent; no fact when the resource is already held. */
   | { readonly type: "AddLeaseResource"; readonly id: string; readonly resource: LeaseResource }
   | { readonly type: "RemoveLeaseResource"; readonly id: string; readonly resource: LeaseResource };
@@ -32,7 +33,7 @@ const initialState: LeaseState = { status: "absent", labels: {}, resources: [], 
 
 const chart = buildChart<LeaseState["status"], LeaseCommand["type"]>("lease", "absent", {
   absent: { CreateLease: "present" },
-  present: { DeleteLease: "absent", AddLeaseResource: "present", RemoveLeaseResource: "present" },
+  present: { DeleteLease: "absent", ExpireLease: "absent", AddLeaseResource: "present", RemoveLeaseResource: "present" },
 });
 
 export const leaseDecider: Decider<LeaseState, LeaseCommand, LeaseFact> = {
@@ -50,6 +51,8 @@ export const leaseDecider: Decider<LeaseState, LeaseCommand, LeaseFact> = {
         return [{ type: "LeaseCreated", data: { labels: command.labels } }];
       case "DeleteLease":
         return [{ type: "LeaseDeleted", data: {} }];
+      case "ExpireLease":
+        return [{ type: "LeaseExpired", data: {} }];
       case "AddLeaseResource": {
         const { type, id } = command.resource;
         return isHeld(state, command.resource) ? [] : [{ type: "LeaseResourceAdded", data: { type, id } }];
@@ -69,6 +72,7 @@ export const leaseDecider: Decider<LeaseState, LeaseCommand, LeaseFact> = {
       case "LeaseResourceRemoved":
         return { ...state, resources: state.resources.filter((held) => !isSame(held, fact.data)) };
       case "LeaseDeleted":
+      case "LeaseExpired":
         return initialState;
       default:
         return unknownFact(state, fact);

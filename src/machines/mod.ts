@@ -2,6 +2,12 @@
  * The public face of the machines: the states that the tables hold, the commands that the ledger takes, and the decider of each kind.
  */
 import { type BlobCommand, blobDecider, type BlobFact, type BlobState } from "./blob.ts";
+import {
+  type CollectionCommand,
+  collectionDecider,
+  type CollectionFact,
+  type CollectionState,
+} from "./collection.ts";
 import { type ContainerCommand, containerDecider, type ContainerFact, type ContainerState } from "./container.ts";
 import type { Decider } from "./decider.ts";
 import { type ImageCommand, imageDecider, type ImageFact, type ImageState } from "./image.ts";
@@ -28,6 +34,7 @@ export interface States {
   readonly blob: BlobState;
   readonly snapshot: SnapshotState;
   readonly task: TaskState;
+  readonly collection: CollectionState;
   readonly event: PublicationState;
 }
 
@@ -41,6 +48,7 @@ export interface Commands {
   readonly blob: BlobCommand;
   readonly snapshot: SnapshotCommand;
   readonly task: TaskCommand;
+  readonly collection: CollectionCommand;
   readonly event: PublicationCommand;
 }
 
@@ -54,6 +62,7 @@ export interface KindFacts {
   readonly blob: BlobFact;
   readonly snapshot: SnapshotFact;
   readonly task: TaskFact;
+  readonly collection: CollectionFact;
   readonly event: PublicationFact;
 }
 
@@ -68,6 +77,7 @@ export const deciders: { readonly [K in Kind]: Decider<States[K], Commands[K], K
   blob: blobDecider,
   snapshot: snapshotDecider,
   task: taskDecider,
+  collection: collectionDecider,
   event: publicationDecider,
 };
 
@@ -80,8 +90,10 @@ export type * from "./ingest.ts";
 export type * from "./blob.ts";
 export type * from "./snapshot.ts";
 export type * from "./task.ts";
+export type * from "./collection.ts";
 export type * from "./publication.ts";
 export { isRejection } from "./decider.ts";
+export { quoted } from "./quoted.ts";
 export { openIntents, type OpenIntents } from "./open-intents.ts";
 export { execOf } from "./task.ts";
 export { execChart } from "./task-chart.ts";

@@ -16,5 +16,4 @@ export function rejection(rejected: keyof typeof classTexts, reason: string, sai
   return { rejected, reason, message: `${said}: ${classTexts[rejected]}` };
 }
 
-/** A name as containerd quotes it. */
-export const quoted = (name: string): string => JSON.stringify(name);
+export { quoted } from "./quoted.ts";

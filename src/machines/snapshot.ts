@@ -50,7 +50,7 @@ export type SnapshotCommand =
       readonly inodes: number;
     }
   | { readonly type: "UpdateSnapshot"; readonly key: string; readonly labels: Labels }
-  | { readonly type: "RemoveSnapshot"; readonly key: string; readonly children: number };
+  | { readonly type: "RemoveSnapshot"; readonly key: string; readonly children: number; readonly collected?: boolean };
 
 export type SnapshotFact = StatedFact<Extract<FactType, `Snapshot${string}`>>;
 
@@ -106,7 +106,7 @@ export const snapshotDecider: Decider<SnapshotState, SnapshotCommand, SnapshotFa
         if (command.children > 0) {
           return rejection("FailedPrecondition", "SnapshotHasChildren", "cannot remove snapshot with child");
         }
-        return [{ type: "SnapshotRemoved", data: {} }];
+        return [{ type: "SnapshotRemoved", data: command.collected === true ? { collected: true } : {} }];
     }
   },
   evolve(state, fact) {

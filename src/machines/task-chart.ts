@@ -18,6 +18,7 @@ const answers = [
 /** What may be reported of any task that the shim has created. */
 const reports = [
   "RecordOomed",
+  "RecordUpdated",
   "RecordShimLost",
   "RecordExecStarted",
   "RecordExecExited",

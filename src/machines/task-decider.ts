@@ -78,6 +78,8 @@ function taskFacts(state: TaskState, command: Exclude<TaskCommand, ExecCommand>)
     }
     case "RecordOomed":
       return [{ type: "TaskOomed", data: {} }];
+    case "RecordUpdated":
+      return [{ type: "TaskUpdated", data: { resources: command.resources, annotations: command.annotations } }];
     case "RecordShimLost":
       return state.shim === null ? [] : [{ type: "TaskShimLost", data: { message: command.message } }];
     case "RecordExited":

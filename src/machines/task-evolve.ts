@@ -14,6 +14,7 @@ export const noTask: TaskState = {
   pid: 0,
   exit: null,
   oomed: false,
+  resources: null,
   execs: {},
   signals: [],
   createdAt: 0n,
@@ -47,6 +48,8 @@ export function evolveTask(state: TaskState, fact: Timed<TaskFact>): TaskState {
       return { ...state, signals: withoutFirst(state.signals, fact.data) };
     case "TaskOomed":
       return { ...state, oomed: true };
+    case "TaskUpdated":
+      return { ...state, resources: fact.data.resources ?? state.resources };
     case "TaskShimLost":
       return { ...state, shim: null };
     case "TaskExited":

@@ -3,7 +3,16 @@
  * `task-chart.ts` says when it is legal, `task-refusals.ts` why not, `task-decider.ts` and `exec-facts.ts` what facts it leads to, and
  * `task-evolve.ts` what the facts come to.
  */
-import type { AnyValue, Exit, FactType, Mount, ProcessIo, ShimEndpoint, StatedFact } from "../events/catalogue.ts";
+import type {
+  AnyValue,
+  Exit,
+  FactType,
+  Labels,
+  Mount,
+  ProcessIo,
+  ShimEndpoint,
+  StatedFact,
+} from "../events/catalogue.ts";
 
 export type TaskFact = StatedFact<Extract<FactType, `Task${string}` | `Exec${string}`>>;
 
@@ -42,6 +51,8 @@ export interface TaskState {
   readonly pid: number;
   readonly exit: Exit | null;
   readonly oomed: boolean;
+  /** The last that were set while it exists; null while those of the spec stand. */
+  readonly resources: AnyValue | null;
   readonly execs: Readonly<Record<string, ExecState>>;
   /** Signals whose outcome is open, oldest first; bounded by the daemon's number of calls under way. */
   readonly signals: readonly OpenSignal[];
@@ -88,6 +99,7 @@ export type TaskCommand =
       readonly message: string;
     }
   | { readonly type: "RecordOomed" }
+  | { readonly type: "RecordUpdated"; readonly resources: AnyValue | null; readonly annotations: Labels }
   /** The shim is gone. The exits follow as commands of their own in the same append. */
   | { readonly type: "RecordShimLost"; readonly message: string }
   /**

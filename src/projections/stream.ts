@@ -10,6 +10,7 @@ export const kinds = [
   "blob",
   "snapshot",
   "task",
+  "collection",
   "event",
 ] as const satisfies readonly Kind[];
 

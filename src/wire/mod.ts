@@ -31,6 +31,7 @@ export * as version from "./gen/containerd/services/version/v1/version.ts";
 export * as runc from "./gen/containerd/runc/v1/options.ts";
 export * as shim from "./gen/containerd/task/v2/shim.ts";
 export * as health from "./gen/grpc/health/v1/health.ts";
+export * as collection from "./gen/shiplog/collection/v1/collection.ts";
 export * as log from "./gen/shiplog/events/v1/log.ts";
 
 export * as payloads from "./payloads.ts";

@@ -86,6 +86,7 @@ export const commands: { readonly [K in Kind]: fc.Arbitrary<Commands[K]> } = {
   }),
   lease: commandsOf<Commands["lease"]>({
     CreateLease: record({ id, labels }),
+    ExpireLease: record({ id }),
     DeleteLease: record({ id }),
     AddLeaseResource: record({ id, resource }),
     RemoveLeaseResource: record({ id, resource }),
@@ -129,6 +130,7 @@ export const commands: { readonly [K in Kind]: fc.Arbitrary<Commands[K]> } = {
     RecordSignalled: record(signal),
     RecordSignalFailed: record({ ...signal, message }),
     RecordOomed: nothing,
+    RecordUpdated: record({ resources: anyOrNull, annotations: fc.constant({}) }),
     RecordShimLost: record({ message }),
     RecordExited: record({ exit }),
     DeleteTask: record({ id }),
@@ -141,6 +143,9 @@ export const commands: { readonly [K in Kind]: fc.Arbitrary<Commands[K]> } = {
     RecordExecExited: record({ execId, exit }),
     CheckExecDeletable: record({ id, execId }),
     RecordExecDeleted: record({ execId, exit }),
+  }),
+  collection: commandsOf<Commands["collection"]>({
+    RecordCollection: record({ removed: fc.array(record({ kind: fc.constantFrom("blob", "lease"), key: name, reason: text }), { maxLength: 2 }) }),
   }),
   event: commandsOf<Commands["event"]>({
     PublishEvent: record({ topic: name, event: anyOrNull, timestamp: time }),

@@ -9,7 +9,15 @@ const start = (total: number) => ({ type: "StartIngest", ref: "r", total, expect
 
 test("an ingest starts when it is absent", () => {
   const state = given().when(start(5)).decides(started(5));
-  assert.deepEqual(state, { status: "receiving", total: 5, expected: "sha256:a", startedAt: 1n });
+  assert.deepEqual(state, { status: "receiving", total: 5, expected: "sha256:a", leased: false, startedAt: 1n });
+});
+
+test("an ingest that was begun under a lease says so", () => {
+  const leased: IngestFact = { type: "IngestStarted", data: { total: 5, expected: "sha256:a", leased: true } };
+  const state = given()
+    .when({ ...start(5), leased: true })
+    .decides(leased);
+  assert.equal(state.leased, true);
 });
 
 test("resuming an open ingest is no fact unless another total is announced", () => {

@@ -159,6 +159,7 @@ test("a new task has nothing of the one before", () => {
     ...taskIn.running,
     signalling,
     { type: "TaskOomed", data: {} },
+    { type: "TaskUpdated", data: { resources: { typeUrl: "t", value: new Uint8Array([1]) }, annotations: {} } },
     stage.execAdded,
     exited,
     stage.deleting,
@@ -245,6 +246,17 @@ test("each time that memory runs out is a fact", () => {
       .when({ type: "RecordOomed" })
       .decides(oomed);
     assert.deepEqual([state.oomed, state.status], [true, status]);
+  }
+});
+
+test("a task keeps the resources that were set last, whatever its status", () => {
+  const resources = { typeUrl: "t", value: new Uint8Array([1]) };
+  const updated: TaskFact = { type: "TaskUpdated", data: { resources, annotations: {} } };
+  for (const status of ["created", "starting", "running", "paused", "stopped", "deleting"] as const) {
+    const state = given(...taskIn[status])
+      .when({ type: "RecordUpdated", resources, annotations: {} })
+      .decides(updated);
+    assert.deepEqual([state.resources, state.status], [resources, status]);
   }
 });
 

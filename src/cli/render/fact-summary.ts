@@ -12,6 +12,7 @@ const message: Summary = (data) => data.text("message");
 const pid: Summary = (data) => `pid ${data.number("pid")}`;
 const execId: Summary = (data) => named("exec", data.text("execId"));
 const nothing: Summary = () => "";
+const collected: Summary = (data) => (data.flag("collected") ? "collected" : "");
 
 const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number as number, name]));
 const signalName = (signal: number) => signalNames.get(signal) ?? `signal ${signal}`;
@@ -46,20 +47,21 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   LeaseResourceAdded: resource,
   LeaseResourceRemoved: resource,
   LeaseDeleted: nothing,
+  LeaseExpired: nothing,
   IngestStarted: (data) =>
     joined(data.number("total") > 0 ? bytes(data.number("total")) : "", named("expected", shortDigest(data.text("expected")))),
   IngestCommitted: (data) => joined(shortDigest(data.text("digest")), bytes(data.number("size"))),
   IngestAborted: (data) => data.text("reason"),
   BlobCommitted: (data) => joined(bytes(data.number("size")), labels(data)),
   BlobUpdated: allLabels,
-  BlobDeleted: nothing,
+  BlobDeleted: collected,
   SnapshotPrepared: parent,
   SnapshotViewed: parent,
   SnapshotCommitted: (data) => `as ${shortDigest(data.text("name"))}`,
   SnapshotSealed: (data) =>
     joined(`from ${data.text("key")}`, bytes(data.number("size")), counted(data.number("inodes"), "inode"), labels(data)),
   SnapshotUpdated: allLabels,
-  SnapshotRemoved: nothing,
+  SnapshotRemoved: collected,
   TaskCreating: (data) => data.text("runtime"),
   TaskCreated: pid,
   TaskCreateFailed: message,
@@ -71,6 +73,7 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   TaskSignalling: signal,
   TaskSignalled: signal,
   TaskSignalFailed: signal,
+  TaskUpdated: nothing,
   TaskOomed: nothing,
   TaskShimLost: message,
   TaskExited: exit,
@@ -83,6 +86,7 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   ExecStartFailed: (data) => joined(execId(data), message(data)),
   ExecExited: exit,
   ExecDeleted: exit,
+  GarbageCollected: (data) => `${data.list("removed").length} removed`,
   EventPublished: (data) => joined(data.text("topic"), data.under("event").text("typeUrl")),
 };
 

@@ -14,6 +14,7 @@ const summaries: Readonly<Record<Kind, Summary>> = {
   snapshot: (row) =>
     joined(row.text("status"), row.text("parent") === "" ? "" : `on ${shortDigest(row.text("parent"))}`, labels(row)),
   task: (row) => joined(row.text("status"), row.number("pid") > 0 ? `pid ${row.number("pid")}` : "", exit(row.under("exit"))),
+  collection: (row) => joined(counted(row.number("count"), "collection"), `${row.number("removed")} removed`),
   event: (row) => counted(row.number("count"), "envelope"),
 };
 
