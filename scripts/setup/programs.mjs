@@ -78,6 +78,8 @@ export function programsFor(purpose, node) {
     ...runtime,
     { what: "containerd", why: "tests compare shiplogd with it", package: "containerd", present: inPath("containerd") },
     { what: "ctr", why: "tests drive shiplogd with it", package: "containerd", present: inPath("ctr") },
+    { what: "dockerd", why: "tests run it on shiplogd", package: "docker.io", present: inPath("dockerd") },
+    { what: "docker", why: "tests drive dockerd with it", package: "docker.io", present: inPath("docker") },
     { what: "python3", why: "its tarfile module writes the archives that tests read", package: "python3", present: inPath("python3") },
   ];
 }
@@ -99,10 +101,10 @@ export function installPrograms(missing, say) {
 
   say(`Debian packages ${packages.join(", ")}: ${reasons}`);
   const install = () => aptGet(prefix, ["install", "-y", "--no-install-recommends", "--no-remove", ...packages]);
-  const keepStopped = packages.includes("containerd") && existsSync("/run/systemd/system");
-  if (keepStopped) {
-    say("containerd's own service stays stopped and disabled");
-    run(...prefixed(prefix, ["systemctl", "mask", "--runtime", "containerd.service"]));
+  const units = existsSync("/run/systemd/system") ? unitsOf(packages) : [];
+  if (units.length > 0) {
+    say(`the packages' own services stay stopped and disabled: ${units.join(", ")}`);
+    run(...prefixed(prefix, ["systemctl", "mask", "--runtime", ...units]));
   }
   try {
     // Package lists may be missing or too old to name a file that still exists.
@@ -112,13 +114,20 @@ export function installPrograms(missing, say) {
       if (status !== 0) throw byHand(`apt-get failed:\n${output}\n`);
     }
   } finally {
-    if (keepStopped) {
-      run(...prefixed(prefix, ["systemctl", "unmask", "--runtime", "containerd.service"]));
-      attempt(...prefixed(prefix, ["systemctl", "disable", "containerd.service"]));
+    if (units.length > 0) {
+      run(...prefixed(prefix, ["systemctl", "unmask", "--runtime", ...units]));
+      attempt(...prefixed(prefix, ["systemctl", "disable", ...units]));
     }
   }
   const still = missingPrograms(missing);
   if (still.length > 0) throw byHand(`the packages are installed, and yet ${still.map((program) => program.what).join(", ")} is not found`);
+}
+
+/** The systemd units that these packages would start; docker.io brings containerd's along when that is missing. */
+function unitsOf(packages) {
+  const containerd = findProgram("containerd") === undefined ? ["containerd.service"] : [];
+  if (packages.includes("docker.io")) return [...containerd, "docker.service", "docker.socket"];
+  return packages.includes("containerd") ? ["containerd.service"] : [];
 }
 
 /** Debian's `busybox` and `busybox-static` exclude each other, and what is there is not replaced. */

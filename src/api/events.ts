@@ -3,6 +3,7 @@
  * the log's files, so a slow subscriber costs no memory and misses nothing. Sources: services/events/service.go, events/exchange.
  */
 import { ShiplogError } from "../error.ts";
+import type { FactType } from "../events/catalogue.ts";
 import type { Fact, Position } from "../events/fact.ts";
 import { envelopeOf, needsRow } from "../events/topics.ts";
 import type { Ledger, Origin } from "../ledger.ts";
@@ -22,13 +23,22 @@ export interface EventsDependencies {
   readonly follow: (range: { readonly from: Position; readonly signal: AbortSignal }) => AsyncIterable<readonly Fact[]>;
   /** The row that a durable fact led to, as it was just after it. */
   readonly rowAfter: (fact: Fact) => Promise<unknown>;
+  /**
+   * Where the log stood when this daemon started, while those who lost their subscription to the one before may still be coming back;
+   * undefined after that.
+   */
+  readonly startedAt?: () => Position | undefined;
 }
+
+/** What no client's call does, so that a client which did not listen just then cannot know. */
+const happensAlone: ReadonlySet<string> = new Set<FactType>(["TaskExited", "ExecExited", "TaskOomed"]);
 
 export function eventsService({
   ledger,
   clock,
   follow,
   rowAfter,
+  startedAt,
 }: EventsDependencies): Service<typeof wire.EventsDefinition> {
   async function publish(origin: Origin, call: Call, command: PublicationCommand): Promise<Record<string, never>> {
     const outcome = await ledger.transact(origin, () => [{ kind: "event", key: command.topic, command }]);
@@ -49,13 +59,18 @@ export function eventsService({
       return publish({ ...originOf(call), namespace }, call, command);
     },
 
-    /** Of every namespace; what happens from now on. */
+    /**
+     * Of every namespace; what happens from now on. Soon after a start it begins with the exits since then, which the start found out or
+     * which came before anyone could subscribe: dockerd learns of them by events alone. containerd's shims send theirs again meanwhile.
+     */
     async *subscribe({ filters }, call) {
       const wanted = subscriptionFilter(filters);
-      const from = ledger.view.next;
-      call.position = from;
+      const now = ledger.view.next;
+      const from = startedAt?.() ?? now;
+      call.position = now;
       for await (const facts of follow({ from, signal: call.signal })) {
         for (const fact of facts) {
+          if (fact.position < now && !happensAlone.has(fact.type)) continue;
           const envelope = envelopeOf(fact, needsRow(fact.type) ? await rowAfter(fact) : undefined);
           if (envelope !== undefined && wanted(envelopeAdaptor(envelope))) yield envelopeMessage(envelope);
         }
