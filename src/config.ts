@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "smol-toml";
+import { type SharingPolicy, sharingPolicies } from "./content/mod.ts";
 
 export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -24,6 +25,14 @@ export interface Config {
   readonly log: {
     /** Size of a new segment file in bytes; undefined leaves it to the log. */
     readonly segmentBytes: number | undefined;
+  };
+  readonly content: {
+    /** Whether a writer may take what another namespace uploaded. */
+    readonly sharing: SharingPolicy;
+  };
+  readonly collection: {
+    /** Whether what nothing reaches any more is collected by itself, or only when somebody asks. */
+    readonly automatic: boolean;
   };
 }
 
@@ -68,7 +77,9 @@ Usage: shiplogd [flags]
   --version           print the version
   --help              print this
 
-Settings of the file: root, state, address, log_level, and in [log] segment_bytes.
+Settings of the file: root, state, address, log_level; in [log] segment_bytes; in [content]
+sharing_policy (shared, or isolated: content of other namespaces has to be uploaded again);
+in [collection] automatic (true, or false: garbage is collected only when somebody asks).
 `;
 
 const flags = {
@@ -88,7 +99,8 @@ export function loadConfig(argv: readonly string[]): Invocation {
   if (values.version) return { kind: "version" };
 
   const file = values.config === undefined ? noSettings : readSettings(values.config);
-  const path = (name: "root" | "state" | "address") => resolve(nonEmpty(name, values[name] ?? file[name] ?? defaults[name]));
+  const path = (name: "root" | "state" | "address") =>
+    resolve(nonEmpty(name, values[name] ?? file[name] ?? defaults[name]));
   const address = path("address");
   const config: Config = {
     root: path("root"),
@@ -97,6 +109,8 @@ export function loadConfig(argv: readonly string[]): Invocation {
     ttrpcAddress: `${address}${ttrpcSuffix}`,
     logLevel: logLevel(values["log-level"] ?? file.log_level ?? defaults.log_level),
     log: { segmentBytes: file.segmentBytes },
+    content: { sharing: file.sharing },
+    collection: { automatic: file.automatic },
   };
   const length = Buffer.byteLength(address);
   if (length > addressBytesMax) {
@@ -120,9 +134,11 @@ interface Settings {
   readonly address?: string;
   readonly log_level?: string;
   readonly segmentBytes: number | undefined;
+  readonly sharing: SharingPolicy;
+  readonly automatic: boolean;
 }
 
-const noSettings: Settings = { segmentBytes: undefined };
+const noSettings: Settings = { segmentBytes: undefined, sharing: "shared", automatic: true };
 
 function readSettings(file: string): Settings {
   const where = (key: string) => `${file}: ${key}`;
@@ -132,10 +148,20 @@ function readSettings(file: string): Settings {
   } catch (error) {
     throw new ConfigError(`cannot read the configuration ${file}: ${(error as Error).message}`, { cause: error });
   }
-  refuseUnknown(document, ["root", "state", "address", "log_level", "log"], where);
+  refuseUnknown(document, ["root", "state", "address", "log_level", "log", "content", "collection"], where);
   const log = document.log ?? {};
   if (typeof log !== "object" || Array.isArray(log)) throw new ConfigError(`${where("log")} must be a table`);
   refuseUnknown(log as Record<string, unknown>, ["segment_bytes"], (key) => where(`log.${key}`));
+  const content = document.content ?? {};
+  if (typeof content !== "object" || Array.isArray(content))
+    throw new ConfigError(`${where("content")} must be a table`);
+  refuseUnknown(content as Record<string, unknown>, ["sharing_policy"], (key) => where(`content.${key}`));
+  const collection = document.collection ?? {};
+  if (typeof collection !== "object" || Array.isArray(collection))
+    throw new ConfigError(`${where("collection")} must be a table`);
+  refuseUnknown(collection as Record<string, unknown>, ["automatic"], (key) => where(`collection.${key}`));
+  const automatic = (collection as Record<string, unknown>).automatic ?? true;
+  if (typeof automatic !== "boolean") throw new ConfigError(`${where("collection.automatic")} must be true or false`);
 
   const texts: Record<string, string> = {};
   for (const key of ["root", "state", "address", "log_level"]) {
@@ -144,12 +170,27 @@ function readSettings(file: string): Settings {
     if (typeof value !== "string") throw new ConfigError(`${where(key)} must be a string`);
     texts[key] = value;
   }
-  return { ...texts, segmentBytes: segmentBytes((log as Record<string, unknown>).segment_bytes, where("log.segment_bytes")) };
+  return {
+    ...texts,
+    segmentBytes: segmentBytes((log as Record<string, unknown>).segment_bytes, where("log.segment_bytes")),
+    sharing: sharingPolicy(
+      (content as Record<string, unknown>).sharing_policy ?? "shared",
+      where("content.sharing_policy"),
+    ),
+    automatic,
+  };
+}
+
+function sharingPolicy(value: unknown, where: string): SharingPolicy {
+  const policy = sharingPolicies.find((known) => known === value);
+  if (policy === undefined) throw new ConfigError(`${where} must be one of ${sharingPolicies.join(", ")}`);
+  return policy;
 }
 
 function refuseUnknown(table: Record<string, unknown>, known: readonly string[], where: (key: string) => string): void {
   const unknown = Object.keys(table).filter((key) => !known.includes(key));
-  if (unknown.length > 0) throw new ConfigError(`${unknown.map(where).join(", ")}: no such setting; known here: ${known.join(", ")}`);
+  if (unknown.length > 0)
+    throw new ConfigError(`${unknown.map(where).join(", ")}: no such setting; known here: ${known.join(", ")}`);
 }
 
 function segmentBytes(value: unknown, where: string): number | undefined {
@@ -162,7 +203,8 @@ function segmentBytes(value: unknown, where: string): number | undefined {
 
 function logLevel(value: string): LogLevel {
   const level = logLevels.find((known) => known === value);
-  if (level === undefined) throw new ConfigError(`the log level must be one of ${logLevels.join(", ")}, not "${value}"`);
+  if (level === undefined)
+    throw new ConfigError(`the log level must be one of ${logLevels.join(", ")}, not "${value}"`);
   return level;
 }
 

@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
+import { collectionService } from "./api/collection.ts";
 import { containersService } from "./api/containers.ts";
 import { contentService } from "./api/content.ts";
 import { diffService } from "./api/diff.ts";
@@ -20,9 +21,11 @@ import { namespacesService } from "./api/namespaces.ts";
 import { plugins } from "./api/plugins.ts";
 import { sweepSnapshots } from "./api/snapshot-sweep.ts";
 import { snapshotsService } from "./api/snapshots.ts";
+import { failureOf } from "./api/status.ts";
 import { tasksService } from "./api/tasks.ts";
 import { ttrpcEventsService } from "./api/ttrpc-events.ts";
 import { versionService } from "./api/version.ts";
+import { CollectionSchedule, Collector, check, InFlight, sweepMounts } from "./collection/mod.ts";
 import type { Config } from "./config.ts";
 import { ContentStore, sweepContent } from "./content/mod.ts";
 import { Log } from "./events/mod.ts";
@@ -37,6 +40,9 @@ import * as wire from "./wire/mod.ts";
 
 /** How long calls under way may take to end when the daemon stops. */
 const STOP_GRACE_MS = 2_000;
+
+/** How long after its start the daemon tells new subscribers of the exits since then: clients connect again within a few seconds. */
+const RESUBSCRIBE_NS = 10_000_000_000n;
 
 /** The containerd version whose services are served: clients read it and use what came with it. */
 const CONTAINERD_VERSION = "1.6.20";
@@ -76,13 +82,18 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
       logger.warn({ directory, reason }, "these tables could not be used and were built anew"),
   });
   const ledger = openLedger({ log, tables, clock: systemClock });
+  const startedAt = log.next;
+  const resubscribedBy = systemClock.now() + RESUBSCRIBE_NS;
 
   const store = new ContentStore({ root, files });
   await store.open();
   // Apart, so that measuring or removing a directory never waits behind a layer.
   const layerWorkers = new SnapshotWorkers(availableParallelism());
   const directoryWorkers = new SnapshotWorkers(1);
-  const snapshotters = await openSnapshotters(root, directoryWorkers);
+  // And each snapshotter's removals apart from everything, for one of them may hang.
+  const removers = { native: new SnapshotWorkers(1), overlayfs: new SnapshotWorkers(1) };
+  const inFlight = new InFlight();
+  const snapshotters = await openSnapshotters(root, directoryWorkers, removers, inFlight);
   const temporary = join(state, "mounts");
   await files.makeDirectory("daemon.makeDirectory", temporary);
 
@@ -100,6 +111,23 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     publishBinary: "/bin/true",
   });
 
+  const collector = new Collector({ ledger, store, snapshotters, clock: systemClock, ids: randomIds, onLeftover });
+  const onFailure = (error: unknown): void => logger.error({ err: error }, "a collection failed; it is tried again");
+  const schedule = new CollectionSchedule({
+    collector,
+    ledger,
+    clock: systemClock,
+    automatic: config.collection.automatic,
+    onFailure,
+  });
+  const machine = { ledger, store, snapshotters, manager, collector, inFlight, state, temporary, onLeftover };
+  /** For those who ask for a collection and want to see it done. */
+  const collect = async () => {
+    const collection = await schedule.collect();
+    await collection.filesGone();
+    return collection.removed;
+  };
+
   const grpc = new GrpcServer({ ids: randomIds, files, peerOf, onFault });
   grpc.add(
     wire.version.VersionDefinition,
@@ -111,6 +139,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     introspectionService({
       uuid: await serverUuid(root, files),
       pid: process.pid,
+      pidns: BigInt((await files.stat("daemon.statPidNamespace", "/proc/self/ns/pid")).ino),
       plugins: plugins({
         platform: { os: "linux", architecture: architecture() },
         contentRoot: store.directory,
@@ -122,11 +151,17 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   );
   grpc.add(wire.namespaces.NamespacesDefinition, namespacesService({ ledger }));
   grpc.add(wire.containers.ContainersDefinition, containersService({ ledger }));
-  grpc.add(wire.images.ImagesDefinition, imagesService({ ledger }));
-  grpc.add(wire.leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds }));
-  grpc.add(wire.content.ContentDefinition, contentService({ ledger, store, onLeftover }));
+  grpc.add(wire.images.ImagesDefinition, imagesService({ ledger, collect }));
+  grpc.add(wire.leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds, collect }));
+  grpc.add(
+    wire.content.ContentDefinition,
+    contentService({ ledger, store, onLeftover, sharing: config.content.sharing }),
+  );
   grpc.add(wire.snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
-  grpc.add(wire.diff.DiffDefinition, diffService({ ledger, store, apply: { workers: layerWorkers, temporary } }));
+  grpc.add(
+    wire.diff.DiffDefinition,
+    diffService({ ledger, store, onLeftover, apply: { workers: layerWorkers, temporary } }),
+  );
   grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger }));
   grpc.add(
     wire.events.EventsDefinition,
@@ -135,29 +170,45 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
       clock: systemClock,
       follow: (range) => log.follow(range),
       rowAfter: (fact) => tables.rowAfter(fact),
+      startedAt: () => (systemClock.now() < resubscribedBy ? startedAt : undefined),
     }),
   );
   // A damaged log takes no appends, and what is behind the damage is to be looked at too.
   const verify = () => verifyWith(root, log.damage === undefined ? log.durableNext : undefined, () => tables.check());
+  grpc.add(
+    wire.collection.CollectionDefinition,
+    collectionService({
+      collect,
+      explain: () => collector.explain(),
+      check: (repair) => check({ machine, log }, repair),
+    }),
+  );
   grpc.add(wire.log.LogDefinition, logService({ log, tables, verify }));
 
-  const ttrpc = new TtrpcServer({ peerOf, sameUserOnly: true });
+  const ttrpc = new TtrpcServer({
+    peerOf,
+    sameUserOnly: true,
+    statusOf: (error) => ({ ...failureOf(error), details: [] }),
+  });
   ttrpc.register(wire.eventsTtrpc.EventsDefinition, ttrpcEventsService(manager));
 
   await removeStale(address, files);
   await removeStale(ttrpcAddress, files);
   await ttrpc.listen(ttrpcAddress);
-  if (log.damage === undefined) await settle({ ledger, store, snapshotters, manager, onLeftover, logger });
+  if (log.damage === undefined) await settle({ ledger, store, snapshotters, manager, temporary, onLeftover, logger });
   else logger.error({ err: log.damage }, "the log is damaged: reads are served up to the damage, writes are refused");
   await grpc.listen(address);
+  if (log.damage === undefined) schedule.start();
 
   return {
     address,
     async stop() {
       await grpc.close({ graceMs: STOP_GRACE_MS });
+      await schedule.stop();
       await manager.close();
       await ttrpc.close();
-      await Promise.all([layerWorkers.close(), directoryWorkers.close()]);
+      const workers = [layerWorkers, directoryWorkers, ...Object.values(removers)];
+      await Promise.all(workers.map((each) => each.close()));
       await tables.close();
       await log.close();
     },
@@ -169,23 +220,33 @@ interface Settled {
   readonly store: ContentStore;
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
   readonly manager: TaskManager;
+  /** The directory of temporary mounts. */
+  readonly temporary: string;
   readonly onLeftover: (error: Error) => void;
   readonly logger: Logger;
 }
 
 /** Brings processes, directories and files in line with the tables: closes what a crash left open, removes what nothing owns. */
-async function settle({ ledger, store, snapshotters, manager, onLeftover, logger }: Settled): Promise<void> {
+async function settle({ ledger, store, snapshotters, manager, temporary, onLeftover, logger }: Settled): Promise<void> {
   await manager.recover();
+  const mounts = await sweepMounts(temporary, onLeftover);
   const snapshots = await sweepSnapshots(ledger.view, snapshotters, onLeftover);
   const content = await sweepContent(ledger.view, store);
-  logger.debug({ snapshots, content }, "swept");
+  logger.debug({ mounts, snapshots, content }, "swept");
 }
 
 /** Directories are containerd's, so that tools which look there find them. */
-async function openSnapshotters(root: string, workers: SnapshotWorkers): Promise<ReadonlyMap<string, Snapshotter>> {
-  const at = (name: string) => ({ root: join(root, `io.containerd.snapshotter.v1.${name}`), workers });
+async function openSnapshotters(
+  root: string,
+  workers: SnapshotWorkers,
+  removers: Readonly<Record<"native" | "overlayfs", SnapshotWorkers>>,
+  inFlight: InFlight,
+): Promise<ReadonlyMap<string, Snapshotter>> {
+  const at = (name: keyof typeof removers) => {
+    return { root: join(root, `io.containerd.snapshotter.v1.${name}`), workers, removers: removers[name] };
+  };
   const snapshotters = [await openNative(at("native")), await openOverlayfs(at("overlayfs"))];
-  return new Map(snapshotters.map((snapshotter) => [snapshotter.name, snapshotter]));
+  return new Map(snapshotters.map((snapshotter) => [snapshotter.name, inFlight.watch(snapshotter)]));
 }
 
 /** Made at the first start and kept, where containerd keeps it: clients know the daemon by it. */

@@ -28,10 +28,13 @@ export class ShiplogError extends Error {
   readonly class: ErrorClass;
   /** Stable, for example `TaskNotRunning`; defaults to the class. */
   readonly reason: string;
+  /** The message is a whole one, as a few of containerd's are: clients get it without the text of the class at its end. */
+  readonly whole: boolean;
 
-  constructor(errorClass: ErrorClass, message: string, options: { reason?: string; cause?: unknown } = {}) {
+  constructor(errorClass: ErrorClass, message: string, options: { reason?: string; cause?: unknown; whole?: boolean } = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.class = errorClass;
     this.reason = options.reason ?? errorClass;
+    this.whole = options.whole ?? false;
   }
 }

@@ -35,11 +35,15 @@ describe("the configuration", () => {
       ttrpcAddress: "/run/shiplog/shiplog.sock.ttrpc",
       logLevel: "info",
       log: { segmentBytes: undefined },
+      content: { sharing: "shared" },
+      collection: { automatic: true },
     });
   });
 
   it("takes every setting from the file", () => {
-    const path = file('root = "/r"\nstate = "/s"\naddress = "/a.sock"\nlog_level = "debug"\n[log]\nsegment_bytes = 2097152\n');
+    const path = file(
+      'root = "/r"\nstate = "/s"\naddress = "/a.sock"\nlog_level = "debug"\n[log]\nsegment_bytes = 2097152\n[content]\nsharing_policy = "isolated"\n[collection]\nautomatic = false\n',
+    );
     assert.deepEqual(configOf("--config", path), {
       root: "/r",
       state: "/s",
@@ -47,11 +51,20 @@ describe("the configuration", () => {
       ttrpcAddress: "/a.sock.ttrpc",
       logLevel: "debug",
       log: { segmentBytes: 2_097_152 },
+      content: { sharing: "isolated" },
+      collection: { automatic: false },
     });
   });
 
   it("prefers a flag over the file", () => {
-    const config = configOf("--config", file('root = "/r"\nlog_level = "debug"\n'), "--root", "/flag", "--log-level", "warn");
+    const config = configOf(
+      "--config",
+      file('root = "/r"\nlog_level = "debug"\n'),
+      "--root",
+      "/flag",
+      "--log-level",
+      "warn",
+    );
     assert.deepEqual([config.root, config.logLevel], ["/flag", "warn"]);
   });
 
@@ -68,8 +81,14 @@ describe("the configuration", () => {
   });
 
   it("names settings that it does not know", () => {
-    refuses(["--config", file('rooot = "/r"\ngrpc = 1\n')], /config\.toml: rooot, .*config\.toml: grpc: no such setting; known here: root, state/);
-    refuses(["--config", file("[log]\nsegment_byte = 1\n")], /config\.toml: log\.segment_byte: no such setting; known here: segment_bytes/);
+    refuses(
+      ["--config", file('rooot = "/r"\ngrpc = 1\n')],
+      /config\.toml: rooot, .*config\.toml: grpc: no such setting; known here: root, state/,
+    );
+    refuses(
+      ["--config", file("[log]\nsegment_byte = 1\n")],
+      /config\.toml: log\.segment_byte: no such setting; known here: segment_bytes/,
+    );
   });
 
   it("refuses a setting of the wrong type", () => {

@@ -6,7 +6,7 @@
 import { ShiplogError } from "../error.ts";
 import type { AnyValue } from "../events/catalogue.ts";
 import type { Ledger, View } from "../ledger.ts";
-import type { ContainerCommand, ContainerState } from "../machines/mod.ts";
+import { type ContainerCommand, type ContainerState, quoted } from "../machines/mod.ts";
 import { type Any, type containers as wire, timestampFromUnixNano } from "../wire/mod.ts";
 import { anyValue, wireAny } from "./any.ts";
 import { type Adaptor, labelField, parseFilter } from "./filter/mod.ts";
@@ -36,7 +36,7 @@ export function containersService({ ledger }: { readonly ledger: Ledger }): Serv
     async get({ id }, call) {
       const namespace = call.namespace();
       const { next, value: row } = await ledger.read((view) => view.containers.get(namespace, id));
-      if (row === undefined) throw notFound(`${JSON.stringify(id)} in namespace ${JSON.stringify(namespace)}`);
+      if (row === undefined) throw notFound(`${quoted(id)} in namespace ${quoted(namespace)}`);
       call.position = next;
       return { container: message(id, row) };
     },
@@ -57,7 +57,7 @@ export function containersService({ ledger }: { readonly ledger: Ledger }): Serv
       const origin = call.origin();
       const id = container?.id ?? "";
       const described = describe(container);
-      validate(id, described, "create container failed validation");
+      validate(id, { ...described, labels: container?.labels ?? {} }, "create container failed validation");
       const spec = described.spec!;
       const outcome = await ledger.transact(origin, () => [
         { kind: "container", key: id, command: { type: "CreateContainer", id, ...described, spec } },
@@ -70,11 +70,14 @@ export function containersService({ ledger }: { readonly ledger: Ledger }): Serv
     async update({ container, updateMask }, call) {
       const origin = call.origin();
       const id = container?.id ?? "";
-      if (container === undefined || id === "") throw new ShiplogError("InvalidArgument", "Container.ID required");
+      if (container === undefined || id === "") {
+        throw new ShiplogError("InvalidArgument", "Container.ID required", { reason: "ContainerWithoutId", whole: true });
+      }
       let updated: ContainerState | undefined;
       const outcome = await ledger.transact(origin, (view) => {
-        const { row, changes } = planUpdate(view, origin.namespace, container, updateMask);
-        updated = { ...row, ...changes };
+        const { row, changes, replied } = planUpdate(view, origin.namespace, container, updateMask);
+        // The reply has the extensions that were asked for; those that stay are seen when it is got again.
+        updated = { ...row, ...changes, ...(replied !== undefined && { extensions: replied }) };
         return [{ kind: "container", key: id, command: { type: "UpdateContainer", id, ...changes } }];
       });
       call.position = outcome.next;
@@ -135,13 +138,13 @@ function validate(
 function planUpdate(view: View, namespace: string, container: wire.Container, mask: readonly string[] | undefined) {
   const { id } = container;
   const row = view.containers.get(namespace, id);
-  if (row === undefined) throw notFound(JSON.stringify(id));
+  if (row === undefined) throw notFound(quoted(id));
   const requested = describe(container);
   if (mask === undefined || mask.length === 0) {
     if (requested.snapshotter !== row.snapshotter) throw invalid("container.Snapshotter field is immutable");
     if (requested.runtime.name !== row.runtime.name) throw invalid("container.Runtime.Name field is immutable");
   }
-  const paths = maskPaths(mask, updatable, JSON.stringify(id));
+  const paths = maskPaths(mask, updatable, quoted(id));
   const labels = maskedLabels(paths, "labels", row.labels, requested.labels);
   const extensions = maskedMap(paths, "extensions", row.extensions, requested.extensions, noExtension);
   const spec = paths.includes("spec") ? requested.spec : row.spec;
@@ -154,7 +157,7 @@ function planUpdate(view: View, namespace: string, container: wire.Container, ma
     ...(paths.includes("snapshotkey") && { snapshotKey: requested.snapshotKey }),
   };
   validate(id, { ...row, ...changes, spec }, "update failed validation");
-  return { row, changes };
+  return { row, changes, replied: extensions };
 }
 
 function message(id: string, row: Omit<ContainerState, "status">): wire.Container {

@@ -6,18 +6,18 @@ import { ShiplogError } from "../error.ts";
 import type { Envelope } from "../events/topics.ts";
 import { type events as wire, payloadByTypeUrl, timestampFromUnixNano, unixNanoFromTimestamp } from "../wire/mod.ts";
 import { anyValue, wireAny } from "./any.ts";
-import type { PublicationCommand } from "../machines/mod.ts";
+import { type PublicationCommand, quoted } from "../machines/mod.ts";
 import { type Adaptor, labelField } from "./filter/mod.ts";
 import { identifier } from "./identifier.ts";
 
 /** @throws ShiplogError InvalidArgument */
 export function validateTopic(topic: string): void {
-  const where = `envelope topic ${JSON.stringify(topic)}`;
+  const where = `envelope topic ${quoted(topic)}`;
   if (topic === "") throw invalid(`${where}: must not be empty`);
   if (!topic.startsWith("/")) throw invalid(`${where}: must start with '/'`);
   if (topic === "/") throw invalid(`${where}: must have at least one component`);
   for (const component of topic.slice(1).split("/")) {
-    identifier(component, `${where}: failed validation on component ${JSON.stringify(component)}`);
+    identifier(component, `${where}: failed validation on component ${quoted(component)}`);
   }
 }
 

@@ -3,9 +3,10 @@
  * one component of a path. Source: identifiers/validate.go.
  */
 import { ShiplogError } from "../error.ts";
+import { quoted } from "../machines/mod.ts";
 
-/** Characters of an identifier at most. */
-export const IDENTIFIER_LENGTH_MAX = 76;
+/** Bytes of an identifier at most; containerd calls them characters. */
+export const IDENTIFIER_BYTES_MAX = 76;
 
 const pattern = /^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$/;
 
@@ -23,8 +24,8 @@ export function identifier(text: string, what?: string): string {
 
 function identifierProblem(text: string): string | undefined {
   if (text === "") return "identifier must not be empty";
-  if (text.length > IDENTIFIER_LENGTH_MAX) {
-    return `identifier ${JSON.stringify(text)} greater than maximum length (${IDENTIFIER_LENGTH_MAX} characters)`;
+  if (Buffer.byteLength(text) > IDENTIFIER_BYTES_MAX) {
+    return `identifier ${quoted(text)} greater than maximum length (${IDENTIFIER_BYTES_MAX} characters)`;
   }
-  return pattern.test(text) ? undefined : `identifier ${JSON.stringify(text)} must match ${pattern.source}`;
+  return pattern.test(text) ? undefined : `identifier ${quoted(text)} must match ${pattern.source}`;
 }

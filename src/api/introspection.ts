@@ -11,22 +11,25 @@ export interface IntrospectionDependencies {
   /** The daemon's own, the same after every restart: buildkit and swarm know it by this. */
   readonly uuid: string;
   readonly pid: number;
+  /** Inode of the daemon's pid namespace. */
+  readonly pidns: bigint;
   readonly plugins: readonly Plugin[];
 }
 
 export function introspectionService({
   uuid,
   pid,
+  pidns,
   plugins,
 }: IntrospectionDependencies): Service<typeof wire.IntrospectionDefinition> {
   return {
     async plugins({ filters }) {
-      const wanted = parseFilter(filters);
+      const wanted = parseFilter(filters, "twice");
       return { plugins: plugins.filter((plugin) => wanted(adaptor(plugin))).map(message) };
     },
 
     async server() {
-      return { uuid, pid: BigInt(pid), pidns: 0n, deprecations: [] };
+      return { uuid, pid: BigInt(pid), pidns, deprecations: [] };
     },
   };
 }

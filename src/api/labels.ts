@@ -8,8 +8,8 @@ import type { Labels } from "../events/catalogue.ts";
 /** Bytes of a label's key and value together at most. */
 export const LABEL_BYTES_MAX = 4096;
 
-/** Characters of a key that an error message quotes at most. */
-const QUOTED_KEY_LENGTH_MAX = 10;
+/** Bytes of a key that an error message quotes at most. */
+const QUOTED_KEY_BYTES_MAX = 10;
 
 /**
  * Checks the length of each label.
@@ -18,13 +18,20 @@ const QUOTED_KEY_LENGTH_MAX = 10;
 export function validateLabels(labels: Labels, what: string): void {
   for (const [key, value] of Object.entries(labels)) {
     if (Buffer.byteLength(key) + Buffer.byteLength(value) <= LABEL_BYTES_MAX) continue;
-    const message = `${what}: label key and value greater than maximum size (${LABEL_BYTES_MAX} bytes), key: ${key.slice(0, QUOTED_KEY_LENGTH_MAX)}`;
+    const start = Buffer.from(key).subarray(0, QUOTED_KEY_BYTES_MAX).toString();
+    const message = `${what}: label key and value greater than maximum size (${LABEL_BYTES_MAX} bytes), key: ${start}`;
     throw new ShiplogError("InvalidArgument", message, { reason: "LabelTooLong" });
   }
 }
 
-/** The labels that are stored: those with a value. */
+/**
+ * The labels that are stored: those with a value.
+ * @throws ShiplogError InvalidArgument for a value without a name, on which containerd's database fails
+ */
 export function storedLabels(labels: Labels): Labels {
+  if (Object.hasOwn(labels, "") && labels[""] !== "") {
+    throw new ShiplogError("InvalidArgument", "a label has no name", { reason: "LabelWithoutName" });
+  }
   for (const key in labels) {
     if (labels[key] === "") return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ""));
   }

@@ -5,6 +5,7 @@
  */
 import { ShiplogError } from "../error.ts";
 import type { Labels } from "../events/catalogue.ts";
+import { quoted } from "../machines/mod.ts";
 import { storedLabels } from "./labels.ts";
 
 /** What an update may touch: fields as a whole, and maps also by entry. */
@@ -25,7 +26,7 @@ export function maskPaths(
   if (mask === undefined || mask.length === 0) return updatable.fields;
   for (const path of mask) {
     if (updatable.fields.includes(path) || updatable.maps.some((map) => path.startsWith(`${map}.`))) continue;
-    throw new ShiplogError("InvalidArgument", `cannot update ${JSON.stringify(path)} field on ${object}`, {
+    throw new ShiplogError("InvalidArgument", `cannot update ${quoted(path)} field on ${object}`, {
       reason: "FieldNotUpdatable",
     });
   }

@@ -3,16 +3,15 @@
  * namespace header: what it changes is recorded in the namespace that it names.
  * Sources: services/namespaces/local.go, metadata/namespaces.go.
  */
-import type { Ledger, Origin, View } from "../ledger.ts";
+import { ShiplogError } from "../error.ts";
+import type { Ledger, Origin, Step, View } from "../ledger.ts";
+import { quoted } from "../machines/mod.ts";
 import type { namespaces as wire } from "../wire/mod.ts";
 import type { Call } from "./call.ts";
 import { identifier } from "./identifier.ts";
 import { storedLabels, validateLabels } from "./labels.ts";
-import { maskedLabels, maskPaths } from "./mask.ts";
+import { maskedLabels } from "./mask.ts";
 import type { Service } from "./service.ts";
-
-/** A mask names single labels; without one, all are replaced. */
-const maskable = { fields: [], maps: ["labels"] };
 
 export function namespacesService({ ledger }: { readonly ledger: Ledger }): Service<typeof wire.NamespacesDefinition> {
   return {
@@ -32,31 +31,32 @@ export function namespacesService({ ledger }: { readonly ledger: Ledger }): Serv
 
     async create({ namespace }, call) {
       const name = identifier(namespace?.name ?? "");
-      const labels = storedLabels(namespace?.labels ?? {});
-      validateLabels(labels, "namespace.Labels");
+      const requested = namespace?.labels ?? {};
+      validateLabels(requested, "namespace.Labels");
+      const labels = storedLabels(requested);
       const outcome = await ledger.transact(originIn(name, call), () => [
         { kind: "namespace", key: name, command: { type: "CreateNamespace", name, labels } },
       ]);
       call.position = outcome.next;
-      return { namespace: { name, labels: { ...labels } } };
+      return { namespace: { name, labels: { ...requested } } };
     },
 
     async update({ namespace, updateMask }, call) {
       const name = identifier(namespace?.name ?? "");
       const requested = namespace?.labels ?? {};
-      validateLabels(requested, "namespace.Labels");
-      const masked = updateMask !== undefined && updateMask.length > 0;
-      const paths = masked ? maskPaths(updateMask, maskable, `namespace ${JSON.stringify(name)}`) : ["labels"];
+      const paths = labelPaths(updateMask);
       const outcome = await ledger.transact(originIn(name, call), (view) => {
         const labels = maskedLabels(paths, "labels", view.namespaces.get(name, name)?.labels ?? {}, requested)!;
+        validateLabels(labels, "namespace.Labels");
         return [{ kind: "namespace", key: name, command: { type: "UpdateNamespace", name, labels, requested } }];
       });
       call.position = outcome.next;
-      return { namespace: undefined };
+      return { namespace: { name: "", labels: {} } };
     },
 
     async delete({ name }, call) {
       const outcome = await ledger.transact(originIn(name, call), (view) => [
+        ...ending(view, name),
         { kind: "namespace", key: name, command: { type: "DeleteNamespace", name, holds: holds(view, name) } },
       ]);
       call.position = outcome.next;
@@ -69,13 +69,31 @@ function originIn(namespace: string, { principal, request }: Call): Origin {
   return { namespace, principal, request };
 }
 
-/** What keeps a namespace from being deleted, in containerd's words. Leases, ingests and tasks' remains do not. */
+/** A mask names single labels; without one, all are replaced. @throws ShiplogError InvalidArgument */
+function labelPaths(mask: readonly string[] | undefined): readonly string[] {
+  if (mask === undefined || mask.length === 0) return ["labels"];
+  const other = mask.find((path) => !path.startsWith("labels."));
+  if (other === undefined) return mask;
+  throw new ShiplogError("InvalidArgument", `cannot update ${quoted(other)} field`, { reason: "FieldNotUpdatable", whole: true });
+}
+
+/** What does not keep a namespace from being deleted, and goes with it. */
+function ending(view: View, namespace: string): Step[] {
+  return [
+    ...view.leases.list(namespace).map(({ key }): Step => ({ kind: "lease", key, command: { type: "DeleteLease", id: key } })),
+    ...view.ingests.list(namespace).map(
+      ({ key }): Step => ({ kind: "ingest", key, command: { type: "AbortIngest", ref: key, reason: "its namespace was deleted" } }),
+    ),
+  ];
+}
+
+/** What keeps a namespace from being deleted, in containerd's words. */
 function holds(view: View, namespace: string): string[] {
   const kinds: string[] = [];
   if (view.images.list(namespace).length > 0) kinds.push("images");
   if (view.blobs.list(namespace).length > 0) kinds.push("blobs");
   if (view.containers.list(namespace).length > 0) kinds.push("containers");
   const snapshotters = new Set(view.snapshots.list(namespace).map(({ key }) => key.slice(0, key.indexOf("/"))));
-  for (const snapshotter of snapshotters) kinds.push(`snapshots on ${JSON.stringify(snapshotter)} snapshotter`);
+  for (const snapshotter of snapshotters) kinds.push(`snapshots on ${quoted(snapshotter)} snapshotter`);
   return kinds;
 }

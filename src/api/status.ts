@@ -39,7 +39,7 @@ export function failureOf(error: unknown): RpcFailure {
     return { code: 2, message: bounded(error instanceof Error ? error.message : String(error)) };
   const [code, text] = classes[error.class];
   const message = bounded(error.message);
-  if (text === undefined || message === text || message.endsWith(`: ${text}`)) return { code, message };
+  if (text === undefined || error.whole || message === text || message.endsWith(`: ${text}`)) return { code, message };
   return { code, message: message === "" ? text : `${message}: ${text}` };
 }
 

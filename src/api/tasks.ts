@@ -14,6 +14,7 @@ import type { Call } from "./call.ts";
 import { parseFilter } from "./filter/mod.ts";
 import { identifier } from "./identifier.ts";
 import type { Service } from "./service.ts";
+import { failureOf } from "./status.ts";
 
 export function tasksService({ manager, ledger }: { readonly manager: TaskManager; readonly ledger: Ledger }): Service<typeof wire.TasksDefinition> {
   /** For what only the shim is asked. */
@@ -75,7 +76,7 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
     },
 
     async exec({ containerId, execId, stdin, stdout, stderr, terminal, spec }, call) {
-      if (execId === "") throw new ShiplogError(ErrorClass.InvalidArgument, "exec id cannot be empty");
+      if (execId === "") throw new ShiplogError(ErrorClass.InvalidArgument, "exec id cannot be empty", { reason: "ExecWithoutId", whole: true });
       await manager.get(keyOf(call, containerId), "");
       identifier(execId, `invalid exec id ${execId}`);
       const io = { stdin, stdout, stderr, terminal };
@@ -108,6 +109,12 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
       return {};
     },
 
+    async update({ containerId, resources, annotations }, call) {
+      const update = { resources: resources === undefined ? null : anyValue(resources), annotations };
+      call.position = (await manager.update(call.origin(), containerId, update)).next;
+      return {};
+    },
+
     async listPids({ containerId }, call) {
       const processes = await manager.pids(keyOf(call, containerId));
       await setPosition(call);
@@ -115,7 +122,7 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
     },
 
     async metrics({ filters }, call) {
-      const namespace = call.namespace();
+      const namespace = unmapped(() => call.namespace());
       const wanted = parseFilter(filters, "unmapped");
       const { value: tasks, next } = await ledger.read((view) => view.tasks.list(namespace));
       const fields = (id: string) => (path: readonly string[]) =>
@@ -131,6 +138,15 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
       return exitFields(exit);
     },
   };
+}
+
+/** containerd forgets to give what fails here a class, as it does for the filters. */
+function unmapped<T>(step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    throw new ShiplogError(ErrorClass.Unknown, failureOf(error).message, { cause: error });
+  }
 }
 
 function keyOf(call: Call, id: string): TaskKey {

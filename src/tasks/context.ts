@@ -66,7 +66,7 @@ export function taskOf(view: View, key: TaskKey): TaskState {
   containerOf(view, key);
   const task = view.tasks.get(key.namespace, key.id);
   if (task !== undefined && task.status !== "creating") return task;
-  throw new ShiplogError(ErrorClass.NotFound, `task ${key.id} not found`, { reason: "TaskAbsent" });
+  throw new ShiplogError(ErrorClass.NotFound, `task ${key.id} not found`, { reason: "TaskAbsent", whole: true });
 }
 
 /** The exec, or undefined; an exec may be called `constructor`. */

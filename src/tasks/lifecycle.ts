@@ -1,12 +1,23 @@
 /**
- * Starting, pausing and resuming a task, and sending signals: each a call to the shim between an intent and its outcome, or
+ * Starting, pausing, resuming and updating a task, and sending signals: each a call to the shim between an intent and its outcome, or
  * before the fact where nothing is started or ended.
  */
+import type { AnyValue, Labels } from "../events/catalogue.ts";
 import type { Origin } from "../ledger.ts";
 import type { TaskCommand } from "../machines/mod.ts";
 import { TaskStatus } from "../wire/mod.ts";
 import type { TaskKey } from "./bundle.ts";
-import { causedBy, type Done, processName, report, shimOf, type TaskContext, taskOf, throwIfStopping, transactTask } from "./context.ts";
+import {
+  causedBy,
+  type Done,
+  processName,
+  report,
+  shimOf,
+  type TaskContext,
+  taskOf,
+  throwIfStopping,
+  transactTask,
+} from "./context.ts";
 import { watchExec } from "./settle.ts";
 import type { ShimConnection } from "./shim-connection.ts";
 import { isNoReply, shimFailure } from "./shim-error.ts";
@@ -24,7 +35,10 @@ export function startProcess(context: TaskContext, origin: Origin, key: TaskKey,
     });
     const outcome = causedBy(origin, intent, execId === "" ? "TaskStarting" : "ExecStarting");
     const started = callStart(context, outcome, key, execId);
-    context.starting.set(processName(key, execId), started.catch(() => {}));
+    context.starting.set(
+      processName(key, execId),
+      started.catch(() => {}),
+    );
     try {
       return await started;
     } finally {
@@ -71,14 +85,32 @@ export function startedCommand(execId: string, pid: number): TaskCommand {
 
 /** @throws ShiplogError of the shim's class with its text, for example Unknown "cannot pause a paused container" */
 export function pauseTask(context: TaskContext, origin: Origin, key: TaskKey): Promise<Done> {
-  return freeze(context, origin, key, (connection) => connection.pause(), { type: "RecordPaused" });
+  return askThenRecord(context, origin, key, (connection) => connection.pause(), { type: "RecordPaused" });
 }
 
 export function resumeTask(context: TaskContext, origin: Origin, key: TaskKey): Promise<Done> {
-  return freeze(context, origin, key, (connection) => connection.resume(), { type: "RecordResumed" });
+  return askThenRecord(context, origin, key, (connection) => connection.resume(), { type: "RecordResumed" });
 }
 
-function freeze(
+/** The limits that a task's processes run under. A stopped task has none: Unknown "cannot update a stopped container". */
+export interface Update {
+  readonly resources: AnyValue | null;
+  readonly annotations: Labels;
+}
+
+/** @throws ShiplogError of the shim's class with its text */
+export function updateTask(
+  context: TaskContext,
+  origin: Origin,
+  key: TaskKey,
+  { resources, annotations }: Update,
+): Promise<Done> {
+  const command = { type: "RecordUpdated", resources, annotations } as const;
+  return askThenRecord(context, origin, key, (connection) => connection.update(resources, annotations), command);
+}
+
+/** For what starts and ends nothing: no intent, and a fact once the shim has done it. */
+function askThenRecord(
   context: TaskContext,
   origin: Origin,
   key: TaskKey,

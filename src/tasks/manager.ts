@@ -17,12 +17,13 @@ import { deleteTask, type TaskDeleted } from "./delete.ts";
 import { type AddExec, addExec, type Deleted, deleteExec } from "./exec.ts";
 import { LastExits } from "./last-exits.ts";
 import { Launcher } from "./launch.ts";
-import { pauseTask, resumeTask, type Signal, signalProcess, type Started, startProcess } from "./lifecycle.ts";
+import { pauseTask, resumeTask, type Signal, signalProcess, type Started, startProcess, type Update, updateTask } from "./lifecycle.ts";
 import { LiveShims } from "./live-shims.ts";
 import { settleLostConnection } from "./lost-connection.ts";
 import { type Envelope, observe } from "./observe.ts";
 import { recoverTasks } from "./recover.ts";
 import { shimFailure } from "./shim-error.ts";
+import { clearStray, findStrays, type Stray } from "./strays.ts";
 import { TaskQueue } from "./task-queue.ts";
 import { execTask, type Exited, waitForExit } from "./wait.ts";
 
@@ -137,6 +138,10 @@ export class TaskManager {
     return this.#run((context) => resumeTask(context, origin, keyOf(origin, id)));
   }
 
+  update(origin: Origin, id: string, update: Update): Promise<Done> {
+    return this.#run((context) => updateTask(context, origin, keyOf(origin, id), update));
+  }
+
   resizePty(key: TaskKey, execId: string, width: number, height: number): Promise<void> {
     return this.#ask(key, execId, (context) => shimOf(context, key).connection.resizePty(execId, width, height));
   }
@@ -184,6 +189,16 @@ export class TaskManager {
       await Promise.all(Array.from({ length: statsMax }, work));
       return metrics.sort((a, b) => (a.id < b.id ? -1 : 1));
     });
+  }
+
+  /** What is on the machine of tasks that the tables do not know, and that no operation under way is about. */
+  strays(): Promise<Stray[]> {
+    return this.#run(findStrays);
+  }
+
+  /** Removes it, unless a task of that name has come since. @throws what could not be done */
+  clearStray(stray: Stray): Promise<void> {
+    return this.#run((context) => clearStray(context, stray));
   }
 
   /** Takes in an event that the shim with this pid forwarded; its namespace and topic have been checked. */

@@ -5,4 +5,5 @@ export type { AddExec } from "./exec.ts";
 export type { Signal } from "./lifecycle.ts";
 export { TaskManager, type TaskManagerOptions, type TaskMetric } from "./manager.ts";
 export type { Envelope } from "./observe.ts";
+export type { Stray } from "./strays.ts";
 export { searchPathOf } from "./runtime-path.ts";

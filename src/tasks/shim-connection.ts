@@ -4,7 +4,7 @@
  * Owns the connection. A call without a reply says nothing about whether the shim did it; what that means is the caller's
  * business. It never connects again by itself, and closing it does nothing to the shim or its containers.
  */
-import type { AnyValue, Mount, ProcessIo, ShimEndpoint } from "../events/catalogue.ts";
+import type { AnyValue, Labels, Mount, ProcessIo, ShimEndpoint } from "../events/catalogue.ts";
 import { TtrpcClient } from "../shim/ttrpc/mod.ts";
 import {
   type Any,
@@ -36,6 +36,7 @@ export const shimDeadlineMs = {
   exec: 10_000,
   kill: 10_000,
   pids: 10_000,
+  update: 10_000,
   terminal: 5_000,
 } as const;
 
@@ -109,7 +110,15 @@ export class ShimConnection {
 
   async create({ bundle, rootfs, io, options, checkpoint }: CreateRequest): Promise<number> {
     const mounts = rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
-    const request = { id: this.key.id, bundle, rootfs: mounts, ...io, checkpoint, parentCheckpoint: "", options: anyOf(options) };
+    const request = {
+      id: this.key.id,
+      bundle,
+      rootfs: mounts,
+      ...io,
+      checkpoint,
+      parentCheckpoint: "",
+      options: anyOf(options),
+    };
     return (await this.#call("create", request, shimDeadlineMs.create)).pid;
   }
 
@@ -130,7 +139,11 @@ export class ShimConnection {
   }
 
   async delete(execId: string): Promise<ProcessExit & { readonly pid: number }> {
-    const { pid, exitStatus, exitedAt } = await this.#call("delete", { id: this.key.id, execId }, shimDeadlineMs.delete);
+    const { pid, exitStatus, exitedAt } = await this.#call(
+      "delete",
+      { id: this.key.id, execId },
+      shimDeadlineMs.delete,
+    );
     return { pid, exitStatus, exitedAt: unixNanoFromTimestamp(exitedAt) };
   }
 
@@ -148,6 +161,14 @@ export class ShimConnection {
 
   async resume(): Promise<void> {
     await this.#call("resume", { id: this.key.id }, shimDeadlineMs.pause);
+  }
+
+  async update(resources: AnyValue | null, annotations: Labels): Promise<void> {
+    await this.#call(
+      "update",
+      { id: this.key.id, resources: anyOf(resources), annotations: { ...annotations } },
+      shimDeadlineMs.update,
+    );
   }
 
   async resizePty(execId: string, width: number, height: number): Promise<void> {

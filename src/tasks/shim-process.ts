@@ -37,6 +37,18 @@ export function findShimProcesses({ namespace, id }: TaskKey, address: string): 
   return found;
 }
 
+/** Every shim process of the daemon at `address`, with the key that it was started for and the addresses where it listens. */
+export function allShimProcesses(address: string): (ShimProcess & { readonly key: TaskKey; readonly listensAt: readonly string[] })[] {
+  return readdirSync("/proc").flatMap((name) => {
+    const args = /^\d+$/.test(name) ? argumentsOf(Number(name)) : [];
+    const [namespace, id] = [flag(args, "-namespace"), flag(args, "-id")];
+    if (namespace === undefined || id === undefined || flag(args, "-address") !== address) return [];
+    const pid = Number(name);
+    const startTime = processStartTime(pid);
+    return startTime === undefined ? [] : [{ pid, startTime, args, key: { namespace, id }, listensAt: socketAddresses(pid) }];
+  });
+}
+
 /** True when process `pid` is a shim of the daemon at `address`, whichever task it was started for. */
 export function isShimOf(pid: number, address: string): boolean {
   const args = argumentsOf(pid);

@@ -16,6 +16,11 @@ interface Line {
 export class TaskQueue {
   readonly #lines = new Map<string, Line>();
 
+  /** Whether an operation of this key is under way or waits. */
+  isBusy(key: string): boolean {
+    return this.#lines.has(key);
+  }
+
   /** Runs `operation` when those before it have ended. @throws ShiplogError ResourceExhausted when too many wait. */
   async run<T>(key: string, operation: () => Promise<T>): Promise<T> {
     const line = this.#lines.get(key) ?? { last: Promise.resolve(), length: 0 };

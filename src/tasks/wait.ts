@@ -38,7 +38,7 @@ export async function waitForExit(context: TaskContext, key: TaskKey, execId: st
     if (!signal.aborted || error instanceof ShiplogError) throw error;
     throw new ShiplogError(ErrorClass.Canceled, `wait for task ${key.id}: context canceled`, { cause: error });
   }
-  throw execId === "" ? new ShiplogError(ErrorClass.NotFound, `task ${key.id} not found`, { reason: "TaskAbsent" }) : noSuchExec(execId);
+  throw execId === "" ? new ShiplogError(ErrorClass.NotFound, `task ${key.id} not found`, { reason: "TaskAbsent", whole: true }) : noSuchExec(execId);
 }
 
 /** The task's row, in which the exec is. @throws ShiplogError NotFound, worded as containerd does */

@@ -1,5 +1,6 @@
 /** The services whose objects are rows alone, against containerd and shiplog alike: what one refuses, so does the other. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -58,6 +59,7 @@ async function startShiplog(): Promise<ShiplogSubject> {
   const opened = await openLedgerIn(root);
   const { ledger, log } = opened;
   // Collections are test/collection's.
+  const collect = async () => {};
   const faults: Fault[] = [];
   const server = new GrpcServer({ ids: randomIds, files: new Files(), peerOf, onFault: (fault) => faults.push(fault) });
   const known = plugins({
@@ -78,12 +80,12 @@ async function startShiplog(): Promise<ShiplogSubject> {
     }),
   );
   server.add(health.HealthDefinition, healthService());
-  server.add(images.ImagesDefinition, imagesService({ ledger }));
+  server.add(images.ImagesDefinition, imagesService({ ledger, collect }));
   server.add(
     introspection.IntrospectionDefinition,
-    introspectionService({ uuid: "u", pid: 1, plugins: known }),
+    introspectionService({ uuid: "u", pid: 1, pidns: 2n, plugins: known }),
   );
-  server.add(leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds }));
+  server.add(leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds, collect }));
   server.add(namespaces.NamespacesDefinition, namespacesService({ ledger }));
   server.add(version.VersionDefinition, versionService({ version: "1.6.20", revision: "r" }));
   const socket = join(root, "api.sock");
@@ -655,7 +657,8 @@ function suite(name: string, start: () => Promise<Subject>): void {
   });
 }
 
-suite("containerd", startContainerd);
+// The words are 1.6's, and 1.7 dies of some of these calls (a missing image target): with it, test/differential compares what can be.
+if (/ 1\.6\./.test(execFileSync("containerd", ["--version"], { encoding: "utf8" }))) suite("containerd", startContainerd);
 suite("shiplog", startShiplog);
 
 describe("shiplog's own rules for metadata", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { IDENTIFIER_LENGTH_MAX, identifier } from "../../src/api/identifier.ts";
+import { IDENTIFIER_BYTES_MAX, identifier } from "../../src/api/identifier.ts";
 import { LABEL_BYTES_MAX, storedLabels, validateLabels } from "../../src/api/labels.ts";
 import { leaseSteps } from "../../src/api/lease-header.ts";
 import { maskedLabels, maskedMap, maskPaths } from "../../src/api/mask.ts";
@@ -10,7 +10,7 @@ import { openLedgerIn, testOrigin } from "../harness/ledger.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 
 test("identifiers are taken and refused as containerd does", () => {
-  for (const text of ["a", "A-b_c.d", "0", "a".repeat(IDENTIFIER_LENGTH_MAX)]) assert.equal(identifier(text), text);
+  for (const text of ["a", "A-b_c.d", "0", "a".repeat(IDENTIFIER_BYTES_MAX)]) assert.equal(identifier(text), text);
   for (const text of [
     "",
     "_a",
@@ -21,7 +21,7 @@ test("identifiers are taken and refused as containerd does", () => {
     "a b",
     "é",
     "a\n",
-    "a".repeat(IDENTIFIER_LENGTH_MAX + 1),
+    "a".repeat(IDENTIFIER_BYTES_MAX + 1),
   ]) {
     assert.throws(
       () => identifier(text, "thing"),

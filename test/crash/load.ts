@@ -8,6 +8,8 @@ import { execSpec, runtimeSpec } from "../harness/spec.ts";
 
 const SNAPSHOTTER = "overlayfs";
 const SIGKILL = 9;
+/** Keeps a snapshot from being collected while no container refers to it. */
+const rooted = { "containerd.io/gc.root": "the load" };
 
 /** A fact that must be in the log exactly once in the life of this container, because the daemon has answered. */
 export interface Acknowledged {
@@ -103,7 +105,12 @@ export class Load {
     const acknowledge = (stream: string, type: string, execId?: string) =>
       life.acknowledged.push({ stream, type, ...(execId === undefined ? {} : { execId }) });
     const snapshot = `snapshot/${SNAPSHOTTER}/${id}`;
-    const { mounts } = await snapshotService.prepare({ snapshotter: SNAPSHOTTER, key: id, parent: this.#parent });
+    const { mounts } = await snapshotService.prepare({
+      snapshotter: SNAPSHOTTER,
+      key: id,
+      parent: this.#parent,
+      labels: rooted,
+    });
     acknowledge(snapshot, "SnapshotPrepared");
     const args = life.exitCode === undefined ? ["sleep", "1000"] : ["sh", "-c", `exit ${life.exitCode}`];
     await containerService.create({

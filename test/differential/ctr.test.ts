@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { containerd, shiplogd, type TestDaemon } from "../harness/daemons.ts";
+import { containerd, shiplogdWithoutCollection, type TestDaemon } from "../harness/daemons.ts";
 import { ctr, CtrEvents } from "../harness/ctr.ts";
 import { removeRuncTraces } from "../harness/runc-traces.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -19,7 +19,7 @@ test("ctr's commands give the same exit codes, output and events on shiplogd as 
   t.after(() => removeRuncTraces(namespace));
   const built = await buildImage(directory);
   const runs: Run[] = [];
-  for (const make of [containerd, shiplogd]) {
+  for (const make of [containerd, shiplogdWithoutCollection]) {
     const daemon = await make();
     t.after(() => daemon.dispose());
     await daemon.start();

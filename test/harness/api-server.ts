@@ -6,7 +6,7 @@ import { diffService } from "../../src/api/diff.ts";
 import { type Fault, GrpcServer } from "../../src/api/grpc/mod.ts";
 import { sweepSnapshots } from "../../src/api/snapshot-sweep.ts";
 import { snapshotsService } from "../../src/api/snapshots.ts";
-import { ContentStore, sweepContent } from "../../src/content/mod.ts";
+import { ContentStore, type SharingPolicy, sweepContent } from "../../src/content/mod.ts";
 import type { Ledger } from "../../src/ledger.ts";
 import { Files, type OperationHook, peerOf, proceed, randomIds } from "../../src/platform/mod.ts";
 import { openNative, openOverlayfs, type Snapshotter, SnapshotWorkers } from "../../src/snapshots/mod.ts";
@@ -27,7 +27,7 @@ export interface ApiServer {
 }
 
 /** Starts the services on what `root` holds, as a daemon's start does. `hook` sees each file operation of content and snapshots. */
-export async function startApi(root: string, hook: OperationHook = proceed): Promise<ApiServer> {
+export async function startApi(root: string, hook: OperationHook = proceed, sharing: SharingPolicy = "shared"): Promise<ApiServer> {
   const opened = await openLedgerIn(root);
   const { ledger } = opened;
   const files = new Files(hook);
@@ -50,9 +50,9 @@ export async function startApi(root: string, hook: OperationHook = proceed): Pro
   await mkdir(temporary, { recursive: true });
 
   const server = new GrpcServer({ ids: randomIds, files, peerOf, onFault: (fault) => faults.push(fault) });
-  server.add(content.ContentDefinition, contentService({ ledger, store, onLeftover }));
+  server.add(content.ContentDefinition, contentService({ ledger, store, onLeftover, sharing }));
   server.add(snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
-  server.add(diff.DiffDefinition, diffService({ ledger, store, apply: { workers, temporary } }));
+  server.add(diff.DiffDefinition, diffService({ ledger, store, onLeftover, apply: { workers, temporary } }));
   const socket = join(root, "api.sock");
   await server.listen(socket);
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { access, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { once } from "node:events";
 import { eventually } from "./eventually.ts";
@@ -36,6 +36,11 @@ export class TestDaemon {
     this.paths = paths;
     this.#command = command;
     this.#args = args;
+  }
+
+  /** The same daemon, not started yet, with more arguments. */
+  with(args: readonly string[]): TestDaemon {
+    return new TestDaemon(this.name, this.paths, this.#command, [...this.#args, ...args]);
   }
 
   get address(): string {
@@ -105,6 +110,14 @@ async function makePaths(): Promise<DaemonPaths> {
   return paths;
 }
 
+/** A shiplogd that collects garbage only when it is asked to, as the reference does. */
+export async function shiplogdWithoutCollection(flags: readonly string[] = []): Promise<TestDaemon> {
+  const daemon = await shiplogd();
+  const config = join(daemon.paths.directory, "config.toml");
+  await writeFile(config, "[collection]\nautomatic = false\n");
+  return daemon.with(["--config", config, ...flags]);
+}
+
 /** A shiplogd on a root of its own, not started yet. */
 export async function shiplogd(flags: readonly string[] = []): Promise<TestDaemon> {
   const paths = await makePaths();
@@ -115,8 +128,8 @@ export async function shiplogd(flags: readonly string[] = []): Promise<TestDaemo
 }
 
 /**
- * The reference: Debian's containerd on a root of its own, not started yet. Its collector is put off, so that what is compared does not
- * depend on when it would have run.
+ * The reference: Debian's containerd on a root of its own, not started yet. Its collector runs only when it is asked to, so that what is compared
+ * does not depend on when it would have run. SHIPLOG_REFERENCE_CONTAINERD is the path of another containerd's binary, with its shim beside it.
  */
 export async function containerd(): Promise<TestDaemon> {
   const paths = await makePaths();
@@ -133,10 +146,18 @@ address = "${paths.address}"
 path = "${join(paths.directory, "opt")}"
 [plugins."io.containerd.gc.v1.scheduler"]
 startup_delay = "1h"
-schedule_delay = "1h"
+deletion_threshold = 0
+mutation_threshold = 0
 `,
   );
-  return new TestDaemon("containerd", paths, "containerd", ["--config", config]);
+  const other = process.env.SHIPLOG_REFERENCE_CONTAINERD;
+  if (other === undefined) return new TestDaemon("containerd", paths, "containerd", ["--config", config]);
+  return new TestDaemon("containerd", paths, "env", [
+    `PATH=${dirname(other)}:${process.env.PATH}`,
+    other,
+    "--config",
+    config,
+  ]);
 }
 
 async function answers(address: string): Promise<boolean> {

@@ -33,7 +33,10 @@ test("start answers with the address of a shim that listens, and delete with wha
   assert.equal(await readText(join(bundle, "address")), endpoint.address);
   const connection = await ShimConnection.dial(key, endpoint, new AbortController().signal);
   const { shimPid } = await connection.connect();
-  assert.deepEqual(findShimProcesses(key, workshop.address).map(({ pid }) => pid), [shimPid]);
+  assert.deepEqual(
+    findShimProcesses(key, workshop.address).map(({ pid }) => pid),
+    [shimPid],
+  );
   assert.ok(isShimOf(shimPid, workshop.address));
   assert.ok(!isShimOf(shimPid, `${workshop.address}x`));
   connection.close();
@@ -60,13 +63,28 @@ test("start gives a shim its flags, its environment and the options on standard 
     "containerd-shim-flags-v1",
     'if [ "$1" = -v ]; then echo "  Version:  1.7.2"; exit; fi\necho "$@" > args; pwd > cwd; env > env; cat > stdin; echo unix:///somewhere',
   );
-  const options = { typeUrl: "containerd.runc.v1.Options", value: runc.Options.encode(runc.Options.fromPartial({ shimCgroup: "/a" })).finish() };
-  assert.deepEqual(await workshop.launcher.start(binary, key, bundle, options), { address: "unix:///somewhere", version: 2 });
+  const options = {
+    typeUrl: "containerd.runc.v1.Options",
+    value: runc.Options.encode(runc.Options.fromPartial({ shimCgroup: "/a" })).finish(),
+  };
+  assert.deepEqual(await workshop.launcher.start(binary, key, bundle, options), {
+    address: "unix:///somewhere",
+    version: 2,
+  });
   const { address, ttrpcAddress } = workshop;
-  assert.equal(await readText(join(bundle, "args")), `-namespace ${workshop.namespace} -address ${address} -publish-binary /bin/true -id flags start\n`);
+  assert.equal(
+    await readText(join(bundle, "args")),
+    `-namespace ${workshop.namespace} -address ${address} -publish-binary /bin/true -id flags start\n`,
+  );
   assert.equal(await readText(join(bundle, "cwd")), `${bundle}\n`);
   const env = (await readText(join(bundle, "env"))).split("\n");
-  for (const line of [`TTRPC_ADDRESS=${ttrpcAddress}`, `GRPC_ADDRESS=${address}`, `NAMESPACE=${workshop.namespace}`, "GOMAXPROCS=2", "MAX_SHIM_VERSION=2"]) {
+  for (const line of [
+    `TTRPC_ADDRESS=${ttrpcAddress}`,
+    `GRPC_ADDRESS=${address}`,
+    `NAMESPACE=${workshop.namespace}`,
+    "GOMAXPROCS=2",
+    "MAX_SHIM_VERSION=2",
+  ]) {
     assert.ok(env.includes(line), line);
   }
   const { typeUrl, value } = Any.decode(await readFile(join(bundle, "stdin")));
@@ -113,10 +131,17 @@ test("a delete that hangs ends within its deadline, with all that it started", a
 
 test("an answer that is no address of a protocol spoken here is refused", () => {
   assert.deepEqual(endpointOf("unix:///run/x"), { address: "unix:///run/x", version: 2 });
-  assert.deepEqual(endpointOf('{"version":2,"address":"unix:///run/x","protocol":"ttrpc"}'), { address: "unix:///run/x", version: 2 });
+  assert.deepEqual(endpointOf('{"version":2,"address":"unix:///run/x","protocol":"ttrpc"}'), {
+    address: "unix:///run/x",
+    version: 2,
+  });
   assert.throws(() => endpointOf(""), { class: "Unknown" });
   assert.throws(() => endpointOf("warning: x\nunix:///run/x"), { class: "Unknown" });
   assert.throws(() => endpointOf("{"), { class: "Unknown" });
-  assert.throws(() => endpointOf('{"version":4,"address":"unix:///run/x","protocol":"ttrpc"}'), { class: "Unimplemented" });
-  assert.throws(() => endpointOf('{"version":3,"address":"unix:///run/x","protocol":"grpc"}'), { class: "Unimplemented" });
+  assert.throws(() => endpointOf('{"version":4,"address":"unix:///run/x","protocol":"ttrpc"}'), {
+    class: "Unimplemented",
+  });
+  assert.throws(() => endpointOf('{"version":3,"address":"unix:///run/x","protocol":"grpc"}'), {
+    class: "Unimplemented",
+  });
 });

@@ -16,7 +16,13 @@ after(async () => {
   await daemon.remove();
 });
 
-async function forward<T>(topic: string, typeUrl: string, codec: MessageCodec<T>, payload: T, namespace = daemon.namespace) {
+async function forward<T>(
+  topic: string,
+  typeUrl: string,
+  codec: MessageCodec<T>,
+  payload: T,
+  namespace = daemon.namespace,
+) {
   const event = { typeUrl, value: Buffer.from(codec.encode(payload).finish()) };
   await client.call(eventsTtrpc.EventsDefinition, "forward", {
     envelope: { timestamp: timestampFromUnixNano(1_000_000_000n), namespace, topic, event },

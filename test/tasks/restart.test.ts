@@ -51,7 +51,10 @@ test("exits while the daemon is down are recorded once, with the true code and t
   const { status, exitedAt, known } = await daemon.only("ended", "TaskExited");
   assert.deepEqual([status, exitedAt, known], [9, told.exitedAt, true]);
   const ends = (await daemon.facts("ended")).filter(({ type }) => type.endsWith("Exited"));
-  assert.deepEqual(ends.map(({ type }) => type), ["ExecExited", "TaskExited"]);
+  assert.deepEqual(
+    ends.map(({ type }) => type),
+    ["ExecExited", "TaskExited"],
+  );
   assert.deepEqual((await daemon.only("ended", "ExecExited")).known, true);
   // The shim sends its own events again once the socket is back.
   await daemon.restart();
@@ -112,7 +115,11 @@ test("a shim that lives on after its connection was cut keeps its task", async (
   await daemon.stop();
   // The same task again, on record as served through the relay.
   const { bundles, rootfs } = daemon.workshop;
-  const intent = { id: "cut", bundle: bundles.pathOf({ namespace: daemon.namespace, id: "cut" }), runtime: "io.containerd.runc.v2" };
+  const intent = {
+    id: "cut",
+    bundle: bundles.pathOf({ namespace: daemon.namespace, id: "cut" }),
+    runtime: "io.containerd.runc.v2",
+  };
   await daemon.record("cut", { type: "CreateTask", ...intent, rootfs, io: noIo, options: null, checkpoint: "" });
   await daemon.record("cut", { type: "RecordCreated", pid, shim: { address: `unix://${relay.path}`, version: 2 } });
   await daemon.begin();
@@ -124,7 +131,10 @@ test("a shim that lives on after its connection was cut keeps its task", async (
   await daemon.kill("cut");
   assert.equal((await daemon.wait("cut")).status, 137);
   const types = await daemon.types("cut");
-  assert.deepEqual(types.filter((type) => type === "TaskShimLost"), []);
+  assert.deepEqual(
+    types.filter((type) => type === "TaskShimLost"),
+    [],
+  );
   assert.deepEqual(types.slice(0, before.length), before);
   await daemon.manager.delete(daemon.origin, "cut");
   relay.close();
@@ -170,7 +180,10 @@ test("a hung shim keeps its task through a restart, holds up no other, and is ta
   try {
     await daemon.begin();
     assert.deepEqual(await daemon.types("hung"), before, "nothing is known of it");
-    assert.equal((await daemon.manager.list(daemon.namespace)).tasks.find(({ key }) => key === "hung")!.row.status, "running");
+    assert.equal(
+      (await daemon.manager.list(daemon.namespace)).tasks.find(({ key }) => key === "hung")!.row.status,
+      "running",
+    );
     const killing = daemon.kill("hung");
     await daemon.kill("lively");
     assert.equal((await daemon.wait("lively")).status, 137);
@@ -201,7 +214,10 @@ test("tasks of one group share a shim, and each ends without the other", async (
   await daemon.stop();
   const orphan = daemon.task("leader")!.pid;
   await daemon.withShim("leader", (shim) => shim.start(""));
-  await daemon.record("leader", { type: "RecordDeleted", exit: { pid: orphan, status: 0, exitedAt: 1n, known: false } });
+  await daemon.record("leader", {
+    type: "RecordDeleted",
+    exit: { pid: orphan, status: 0, exitedAt: 1n, known: false },
+  });
   await daemon.begin();
   assert.ok(hasEnded(orphan));
   assert.ok(!(await bundleIds()).includes("leader"));
@@ -210,5 +226,7 @@ test("tasks of one group share a shim, and each ends without the other", async (
   assert.equal((await daemon.wait("member")).status, 137);
   assert.equal(daemon.task("member")!.exit!.known, true);
   await daemon.manager.delete(daemon.origin, "member");
-  await eventually("the group's shim has ended", () => (shimsOf(daemon.workshop.address).some(({ id }) => id === "leader") ? undefined : true));
+  await eventually("the group's shim has ended", () =>
+    shimsOf(daemon.workshop.address).some(({ id }) => id === "leader") ? undefined : true,
+  );
 });

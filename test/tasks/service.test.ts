@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import type { Call } from "../../src/api/call.ts";
 import { tasksService } from "../../src/api/tasks.ts";
@@ -30,7 +31,10 @@ type Partial_<K extends keyof Methods> = Parameters<Methods[K]["requestType"]["f
 async function ask<K extends keyof Methods>(method: K, request: Partial_<K>) {
   const service = tasksService({ manager: daemon.manager, ledger: daemon.ledger });
   const context = call();
-  const handler = service[method] as unknown as (request: unknown, call: Call) => Promise<ReturnType<Methods[K]["responseType"]["decode"]>>;
+  const handler = service[method] as unknown as (
+    request: unknown,
+    call: Call,
+  ) => Promise<ReturnType<Methods[K]["responseType"]["decode"]>>;
   const requestType = tasks.TasksDefinition.methods[method].requestType as { fromPartial(from: unknown): unknown };
   return { reply: await handler(requestType.fromPartial(request), context), position: context.position };
 }
@@ -95,11 +99,46 @@ test("what containerd refuses is refused in its words", async () => {
     await assert.rejects(ask(method, { containerId: "absent" }), absent);
   }
   for (const method of ["delete", "get", "resume", "listPids", "wait", "closeIO", "resizePty"] as const) {
-    await assert.rejects(ask(method, { containerId: "refused" }), { class: "NotFound", message: "task refused not found" });
+    await assert.rejects(ask(method, { containerId: "refused" }), {
+      class: "NotFound",
+      message: "task refused not found",
+    });
   }
-  await assert.rejects(ask("exec", { containerId: "absent" }), { class: "InvalidArgument", message: "exec id cannot be empty" });
-  await assert.rejects(ask("exec", { containerId: "execs", execId: "-x" }), /^ShiplogError: invalid exec id -x: identifier "-x" must match/);
+  await assert.rejects(ask("exec", { containerId: "absent" }), {
+    class: "InvalidArgument",
+    message: "exec id cannot be empty",
+  });
+  await assert.rejects(
+    ask("exec", { containerId: "execs", execId: "-x" }),
+    /^ShiplogError: invalid exec id -x: identifier "-x" must match/,
+  );
   await assert.rejects(ask("create", { containerId: "refused", checkpoint: {} }), { class: "Unimplemented" });
   const service = tasksService({ manager: daemon.manager, ledger: daemon.ledger });
-  assert.deepEqual([service.checkpoint, service.update], [undefined, undefined]);
+  assert.equal(service.checkpoint, undefined);
+});
+
+test("an update sets the limits of the container's processes, is kept, and is refused once they have ended", async () => {
+  const resources = {
+    typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources",
+    value: Buffer.from(JSON.stringify({ pids: { limit: 77 } })),
+  };
+  await daemon.run("updated", ["sleep", "1000"]);
+  const limits = async () => {
+    const { pid } = (await ask("get", { containerId: "updated" })).reply.process!;
+    const cgroups = (await readFile(`/proc/${pid}/cgroup`, "utf8")).split("\n");
+    const group = cgroups.find((line) => line.includes(":pids:")) ?? cgroups[0]!;
+    const hierarchy = group.includes(":pids:") ? "/sys/fs/cgroup/pids" : "/sys/fs/cgroup";
+    return (await readFile(`${hierarchy}${group.split(":")[2]}/pids.max`, "utf8")).trim();
+  };
+  assert.equal(await limits(), "max");
+  await ask("update", { containerId: "updated", resources });
+  assert.equal(await limits(), "77");
+  const row = daemon.ledger.view.tasks.get(daemon.namespace, "updated")!;
+  assert.deepEqual(row.resources, resources);
+  await ask("kill", { containerId: "updated", signal: 9 });
+  await ask("wait", { containerId: "updated" });
+  await assert.rejects(ask("update", { containerId: "updated", resources }), {
+    message: /^cannot update a stopped container: unknown$/,
+  });
+  await assert.rejects(ask("update", { containerId: "absent", resources }), { class: "NotFound" });
 });

@@ -71,7 +71,10 @@ export class TaskDaemon {
 
   async #serve(): Promise<void> {
     const server = new TtrpcServer({ peerOf, sameUserOnly: true });
-    server.register(eventsTtrpc.EventsDefinition, ttrpcEventsService({ observe: (envelope, pid) => this.#manager.observe(envelope, pid) }));
+    server.register(
+      eventsTtrpc.EventsDefinition,
+      ttrpcEventsService({ observe: (envelope, pid) => this.#manager.observe(envelope, pid) }),
+    );
     await server.listen(this.workshop.ttrpcAddress);
     this.#server = server;
   }
@@ -111,7 +114,11 @@ export class TaskDaemon {
   }
 
   /** Stores a container record that runs `args`. */
-  async container(id: string, args: readonly string[], options: SpecOptions & { runtime?: string } = {}): Promise<void> {
+  async container(
+    id: string,
+    args: readonly string[],
+    options: SpecOptions & { runtime?: string } = {},
+  ): Promise<void> {
     const command = {
       type: "CreateContainer",
       id,
@@ -172,7 +179,8 @@ export class TaskDaemon {
     const { next } = await this.ledger.read(() => undefined);
     const facts: TaskFact[] = [];
     for await (const batch of this.#open.log.read({ from: 0, to: next })) {
-      for (const fact of batch) if (fact.stream === `task/${id}` && fact.namespace === this.namespace) facts.push(fact as TaskFact);
+      for (const fact of batch)
+        if (fact.stream === `task/${id}` && fact.namespace === this.namespace) facts.push(fact as TaskFact);
     }
     return facts;
   }
@@ -184,7 +192,8 @@ export class TaskDaemon {
   /** The only fact of this type. */
   async only<T extends FactType>(id: string, type: T): Promise<Facts[T] & { readonly position: number }> {
     const found = (await this.facts(id)).filter((fact) => fact.type === type);
-    if (found.length !== 1) throw new Error(`${found.length} facts ${type} of ${id}: ${(await this.types(id)).join(" ")}`);
+    if (found.length !== 1)
+      throw new Error(`${found.length} facts ${type} of ${id}: ${(await this.types(id)).join(" ")}`);
     return { ...(found[0]!.data as Facts[T]), position: found[0]!.position };
   }
 }

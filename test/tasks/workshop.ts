@@ -40,7 +40,11 @@ export const logger = pino({ level: process.env.SHIPLOG_TEST_LOG ?? "silent" });
 
 export async function openWorkshop(): Promise<Workshop> {
   const base = await mkdtemp(join(tmpdir(), "shiplog-tasks-"));
-  const [stateDir, rootDir, image] = ["state", "root", "image"].map((name) => join(base, name)) as [string, string, string];
+  const [stateDir, rootDir, image] = ["state", "root", "image"].map((name) => join(base, name)) as [
+    string,
+    string,
+    string,
+  ];
   await makeImage(image);
   const namespace = `t${randomBytes(6).toString("hex")}`;
   const address = join(base, "grpc.sock");
@@ -97,7 +101,8 @@ async function makeImage(directory: string): Promise<void> {
   for (const name of ["bin", "proc", "dev", "tmp"]) await mkdir(join(directory, name), { recursive: true });
   await copyFile("/bin/busybox", join(directory, "bin/busybox"));
   await chmod(join(directory, "bin/busybox"), 0o755);
-  for (const name of ["sh", "sleep", "cat", "true", "stty", "echo"]) await symlink("busybox", join(directory, "bin", name));
+  for (const name of ["sh", "sleep", "cat", "true", "stty", "echo"])
+    await symlink("busybox", join(directory, "bin", name));
 }
 
 export interface SpecOptions {
@@ -120,7 +125,12 @@ export function specOf(key: TaskKey, args: readonly string[], options: SpecOptio
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
       { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
-      { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666", "mode=0620"] },
+      {
+        destination: "/dev/pts",
+        type: "devpts",
+        source: "devpts",
+        options: ["newinstance", "ptmxmode=0666", "mode=0620"],
+      },
       { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: [] },
     ],
     linux: {

@@ -10,6 +10,7 @@
  *     value     := quoted | a run of visible characters without a comma
  */
 import { ShiplogError } from "../../error.ts";
+import { quoted } from "../../machines/mod.ts";
 import { Scanner, type Token } from "./scanner.ts";
 import { unquote } from "./unquote.ts";
 
@@ -44,7 +45,7 @@ class Parser {
     for (;;) {
       const next = this.#scanner.peek();
       if (next === "") return selectors;
-      if (next !== ",") throw this.#error(this.#scanner.position, `unexpected input: ${next}`);
+      if (next !== ",") throw this.#error(this.#scanner.position, `unexpected input: ${next === "\0" ? "\ufffd" : next}`);
       this.#scanner.scan();
       selectors.push(this.#selector());
     }
@@ -78,7 +79,7 @@ class Parser {
     const token = this.#scanner.scan();
     if (token.kind !== "operator") throw this.#unexpected(token, 'expected an operator ("=="|"!="|"~=")');
     if (token.text === "==" || token.text === "!=" || token.text === "~=") return token.text;
-    throw this.#error(token.at, `unsupported operator ${JSON.stringify(token.text)}`);
+    throw this.#error(token.at, `unsupported operator ${quoted(token.text)}`);
   }
 
   #value(regularExpression: boolean): string {
@@ -101,8 +102,9 @@ class Parser {
 
   #error(at: number, problem: string): ShiplogError {
     const before = this.#input.slice(0, at);
-    const after = this.#input.slice(at + 1);
-    const where = at < this.#input.length ? `${before} >|${this.#input[at]}|< ${after}` : this.#input;
+    // containerd points at a byte, also where that is a part of a character only.
+    const rest = Buffer.from(this.#input.slice(at));
+    const where = rest.length > 0 ? `${before} >|${rest.subarray(0, 1)}|< ${rest.subarray(1)}` : this.#input;
     return new ShiplogError("InvalidArgument", `filters: parse error: [${where}]: ${problem}: invalid argument`, {
       reason: "InvalidFilter",
     });

@@ -5,6 +5,7 @@
  * grpc-js is given connections of ours instead of an address, so that each one's peer is known before its first call.
  */
 import { Server, ServerCredentials } from "@grpc/grpc-js";
+import type { ServerOptions as Http2ServerOptions } from "node:http2";
 import { createServer, type Socket } from "node:net";
 import type { Principal } from "../../events/fact.ts";
 import type { Files, Ids } from "../../platform/mod.ts";
@@ -17,6 +18,13 @@ import { listenOn, type SocketOptions } from "./socket.ts";
 
 /** Bytes of one message at most, each way, as in containerd. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * Streams that a client may reset, at once and per second, before its connection is closed: without a bound that it could meet. Node's own is
+ * 1,000 and 33, against strangers on a network, and closes a connection with everything on it. A peer here is one that may open the socket, and
+ * a Go client resets a stream whenever the server ends it first, as after each commit of content.
+ */
+const RESETS_MAX = 0xffff_ffff;
 
 export interface GrpcServerOptions {
   readonly ids: Pick<Ids, "request">;
@@ -42,6 +50,7 @@ export class GrpcServer {
     this.#files = files;
     this.#connections = new Connections(peerOf, onFault);
     this.#calls = { onFault, begin: (surface, streams) => this.#begin(surface, streams, ids.request()) };
+    allowResets(this.#server);
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener.on("connection", (socket) => {
       if (this.#connections.admit(socket)) injector.injectConnection(socket);
@@ -105,6 +114,14 @@ export class GrpcServer {
     const make = method.requestStream ? bidiMethod : serverStreamMethod;
     return make(path, method, handler as Parameters<typeof bidiMethod>[2], this.#calls);
   }
+}
+
+/** grpc-js has no option for these two of Node's, so they are added to what it gives to Node's server. */
+function allowResets(server: Server): void {
+  const { commonServerOptions } = server as unknown as { readonly commonServerOptions?: Http2ServerOptions };
+  if (commonServerOptions === undefined)
+    throw new Error("serve gRPC: this version of grpc-js keeps its options elsewhere");
+  Object.assign(commonServerOptions, { streamResetBurst: RESETS_MAX, streamResetRate: RESETS_MAX });
 }
 
 /** grpc-js's word for a kind of method. The API has no method that takes a stream and answers once. */

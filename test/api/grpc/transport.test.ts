@@ -321,6 +321,24 @@ test("a bidi handler may end the call while the client still writes", async (t) 
   assert.equal(await call.next(), undefined);
 });
 
+test("a connection outlives any number of streams that its client resets", async (t) => {
+  const { client } = await serve(t, {
+    async *write(requests) {
+      for await (const { ref } of requests) yield content.WriteContentResponse.fromPartial({ digest: ref });
+    },
+  });
+  // Node's bound is 1,000 at once, and then 33 a second.
+  for (let round = 0; round < 150; round++) {
+    await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const stream = client.write({ namespace: "ns" });
+        assert.equal((await stream.exchange({ ref: "r" })).digest, "r");
+        stream.cancel();
+      }),
+    );
+  }
+});
+
 test("a bidi handler that reads sees the client's cancellation as its reason", async (t) => {
   const thrown = Promise.withResolvers<unknown>();
   const { client, faults } = await serve(t, {
