@@ -86,10 +86,13 @@ export class Docker {
   run(...args: readonly string[]): Promise<DockerResult> {
     return new Promise((resolve) => {
       const options = { env: this.#environment, timeout: COMMAND_MS_MAX };
-      execFile("docker", args, options, (error, stdout, stderr) => {
+      const { stdin } = execFile("docker", args, options, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
         resolve({ code, stdout, stderr });
-      }).stdin?.end("from stdin\n");
+      });
+      // A command that does not read it has closed it.
+      stdin?.on("error", () => {});
+      stdin?.end("from stdin\n");
     });
   }
 
