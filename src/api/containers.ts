@@ -71,7 +71,10 @@ export function containersService({ ledger }: { readonly ledger: Ledger }): Serv
       const origin = call.origin();
       const id = container?.id ?? "";
       if (container === undefined || id === "") {
-        throw new ShiplogError("InvalidArgument", "Container.ID required", { reason: "ContainerWithoutId", whole: true });
+        throw new ShiplogError("InvalidArgument", "Container.ID required", {
+          reason: "ContainerWithoutId",
+          whole: true,
+        });
       }
       let updated: ContainerState | undefined;
       const outcome = await ledger.transact(origin, (view) => {

@@ -29,7 +29,11 @@ export async function* writeContent(
 ): AsyncGenerator<wire.WriteContentResponse, void, void> {
   const announced: Announced = { total: 0, expected: "" };
   let ingest: Ingest | undefined;
-  let told: Told = { startedAt: timestampFromUnixNano(undefined), updatedAt: timestampFromUnixNano(undefined), total: 0n };
+  let told: Told = {
+    startedAt: timestampFromUnixNano(undefined),
+    updatedAt: timestampFromUnixNano(undefined),
+    total: 0n,
+  };
   try {
     for await (const request of requests) {
       if (request.expected !== "") {

@@ -12,7 +12,8 @@ const { SERVING, SERVICE_UNKNOWN } = wire.HealthCheckResponse_ServingStatus;
 export function healthService(): Service<typeof wire.HealthDefinition> {
   return {
     async check({ service }) {
-      if (service !== "") throw new ShiplogError("NotFound", "unknown service", { reason: "UnknownService", whole: true });
+      if (service !== "")
+        throw new ShiplogError("NotFound", "unknown service", { reason: "UnknownService", whole: true });
       return { status: SERVING };
     },
 

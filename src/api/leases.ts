@@ -27,7 +27,12 @@ export interface LeasesDependencies {
   readonly collect: () => Promise<unknown>;
 }
 
-export function leasesService({ ledger, clock, ids, collect }: LeasesDependencies): Service<typeof wire.LeasesDefinition> {
+export function leasesService({
+  ledger,
+  clock,
+  ids,
+  collect,
+}: LeasesDependencies): Service<typeof wire.LeasesDefinition> {
   /** As containerd makes them: the nanoseconds within the second, and four characters. */
   function madeUpId(): string {
     const random = Buffer.from(ids.directory().slice(0, RANDOM_HEX_DIGITS), "hex").toString("base64url");
@@ -110,7 +115,8 @@ function validResource(resource: wire.Resource | undefined): LeaseResource {
       reason: "UnknownResourceType",
     });
   }
-  if (kind === "snapshots" && (depth !== 2 || type === "snapshots/")) throw invalid(`invalid snapshot resource type ${type}`);
+  if (kind === "snapshots" && (depth !== 2 || type === "snapshots/"))
+    throw invalid(`invalid snapshot resource type ${type}`);
   if (kind !== "snapshots" && depth !== 1) throw invalid(`invalid resource type ${type}`);
   if (kind === "content") {
     const digest = readDigest(id);

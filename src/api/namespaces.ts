@@ -74,16 +74,27 @@ function labelPaths(mask: readonly string[] | undefined): readonly string[] {
   if (mask === undefined || mask.length === 0) return ["labels"];
   const other = mask.find((path) => !path.startsWith("labels."));
   if (other === undefined) return mask;
-  throw new ShiplogError("InvalidArgument", `cannot update ${quoted(other)} field`, { reason: "FieldNotUpdatable", whole: true });
+  throw new ShiplogError("InvalidArgument", `cannot update ${quoted(other)} field`, {
+    reason: "FieldNotUpdatable",
+    whole: true,
+  });
 }
 
 /** What does not keep a namespace from being deleted, and goes with it. */
 function ending(view: View, namespace: string): Step[] {
   return [
-    ...view.leases.list(namespace).map(({ key }): Step => ({ kind: "lease", key, command: { type: "DeleteLease", id: key } })),
-    ...view.ingests.list(namespace).map(
-      ({ key }): Step => ({ kind: "ingest", key, command: { type: "AbortIngest", ref: key, reason: "its namespace was deleted" } }),
-    ),
+    ...view.leases
+      .list(namespace)
+      .map(({ key }): Step => ({ kind: "lease", key, command: { type: "DeleteLease", id: key } })),
+    ...view.ingests
+      .list(namespace)
+      .map(
+        ({ key }): Step => ({
+          kind: "ingest",
+          key,
+          command: { type: "AbortIngest", ref: key, reason: "its namespace was deleted" },
+        }),
+      ),
   ];
 }
 

@@ -33,6 +33,7 @@ export function plainText(text: string, own: Own): string {
       .replace(/\/snapshots\/\w+/g, "/snapshots/ID")
       .replace(/\/ingest\/[0-9a-f]{64}/g, "/ingest/ID")
       .replace(/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?\+0000 UTC|Z)?/g, "TIME")
+      .replace(/ for \d+(\.\d+)?[mµn]?s \(since [^)]*\)/g, " for A WHILE")
       // A lease's id that the daemon made up, and its server id.
       .replace(/^\d{1,9}-[\w-]{4}$/, "MADE-UP")
       .replace(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, "UUID")
@@ -48,7 +49,8 @@ function simple(value: unknown, own: Own, times: readonly bigint[]): unknown {
   if (isTimestamp(value)) return timeName(value, times);
   const record = value as Record<string, unknown>;
   // Each reading is another.
-  if (typeof record.typeUrl === "string" && record.typeUrl.endsWith(".Metrics")) return { typeUrl: record.typeUrl, value: "METRICS" };
+  if (typeof record.typeUrl === "string" && record.typeUrl.endsWith(".Metrics"))
+    return { typeUrl: record.typeUrl, value: "METRICS" };
   const known = decoded(record);
   if (known !== undefined) return { typeUrl: record.typeUrl, value: simple(known, own, times) };
   const entries = Object.keys(record)
@@ -67,7 +69,8 @@ const isPid = (key: string) => key === "pid" || key === "pidns";
 
 /** The payload of an Any whose type is one of containerd's events. */
 function decoded({ typeUrl, value }: Record<string, unknown>): unknown {
-  if (typeof typeUrl !== "string" || !Object.hasOwn(payloadByTypeUrl, typeUrl) || !(value instanceof Uint8Array)) return undefined;
+  if (typeof typeUrl !== "string" || !Object.hasOwn(payloadByTypeUrl, typeUrl) || !(value instanceof Uint8Array))
+    return undefined;
   try {
     return payloadByTypeUrl[typeUrl as keyof typeof payloadByTypeUrl].decode(value);
   } catch {
@@ -77,7 +80,11 @@ function decoded({ typeUrl, value }: Record<string, unknown>): unknown {
 
 function isTimestamp(value: object): value is Timestamp {
   const keys = Object.keys(value);
-  return keys.length === 2 && typeof (value as Timestamp).seconds === "bigint" && typeof (value as Timestamp).nanos === "number";
+  return (
+    keys.length === 2 &&
+    typeof (value as Timestamp).seconds === "bigint" &&
+    typeof (value as Timestamp).nanos === "number"
+  );
 }
 
 const nanoseconds = ({ seconds, nanos }: Timestamp): bigint => seconds * 1_000_000_000n + BigInt(nanos);

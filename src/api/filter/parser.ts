@@ -45,7 +45,8 @@ class Parser {
     for (;;) {
       const next = this.#scanner.peek();
       if (next === "") return selectors;
-      if (next !== ",") throw this.#error(this.#scanner.position, `unexpected input: ${next === "\0" ? "\ufffd" : next}`);
+      if (next !== ",")
+        throw this.#error(this.#scanner.position, `unexpected input: ${next === "\0" ? "\ufffd" : next}`);
       this.#scanner.scan();
       selectors.push(this.#selector());
     }
