@@ -12,6 +12,7 @@ export * from "./mount.ts";
 export * from "./mountinfo.ts";
 export * from "./operation.ts";
 export * from "./peer.ts";
+export * from "./poll.ts";
 export * from "./process.ts";
 export * from "./program.ts";
 export * from "./sync.ts";
