@@ -1,5 +1,5 @@
 /**
- * A ttrpc client: unary calls over one connection.
+ * A ttrpc client: calls and streams over one connection.
  *
  * Owns the connection and the calls that wait on it: each gets its reply, a status, or TtrpcClosed when the connection
  * ends; none is ever left waiting. It never connects again and never repeats a call: only the caller knows whether that is
@@ -7,13 +7,15 @@
  * its late reply is dropped.
  */
 import * as net from "node:net";
-import type { RequestOf, ResponseOf, ServiceDefinition } from "../../wire/definition.ts";
+import type { MethodDefinition, RequestOf, ResponseOf, ServiceDefinition } from "../../wire/definition.ts";
 import { Request, Response } from "../../wire/gen/ttrpc/request.ts";
 import { socketPathOfAddress } from "./address.ts";
+import { FrameChannel } from "./channel.ts";
+import { ClientStream } from "./client-stream.ts";
 import { StatusCode, TtrpcClosed, TtrpcError } from "./error.ts";
-import { encodeFrame, type Frame, FrameReader, FrameType, messageBytesMax } from "./frame.ts";
+import { type Frame, FrameFlag, FrameType, messageBytesMax } from "./frame.ts";
 
-/** Calls that wait for a reply; one more is refused with ResourceExhausted. Each Wait on a task is one. */
+/** Calls that wait for a reply and streams that are open; one more is refused with ResourceExhausted. Each Wait on a task is one. */
 export const pendingCallsMax = 16_384;
 
 /** Bytes written that the peer has not taken; above it a call is refused with ResourceExhausted. */
@@ -36,9 +38,10 @@ export interface CallOptions {
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
-interface PendingCall {
-  readonly resolve: (payload: Buffer) => void;
-  readonly reject: (error: Error) => void;
+/** A call or a stream: what comes for it, and what ends it from this side. */
+interface Pending {
+  onFrame(frame: Frame): void;
+  fail(error: Error): void;
 }
 
 export class TtrpcClient {
@@ -46,8 +49,8 @@ export class TtrpcClient {
   readonly closed: Promise<void>;
   readonly #socket: net.Socket;
   readonly #address: string;
-  readonly #reader = new FrameReader();
-  readonly #pending = new Map<number, PendingCall>();
+  readonly #channel: FrameChannel;
+  readonly #pending = new Map<number, Pending>();
   readonly #closeListeners: (() => void)[] = [];
   #nextStreamId = 1;
   #end: TtrpcClosed | undefined;
@@ -84,11 +87,8 @@ export class TtrpcClient {
     this.#address = address;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
-    socket.on("data", (chunk: Buffer) => {
-      for (const frame of this.#reader.push(chunk)) this.#onFrame(frame);
-    });
-    // No reply can come any more; what is not sent yet need not be.
-    socket.on("end", () => socket.destroy());
+    // A frame without a call is for one that is out of time, aborted or left.
+    this.#channel = new FrameChannel(socket, (frame) => this.#pending.get(frame.streamId)?.onFrame(frame));
     socket.on("error", (cause) => {
       this.#failPending(new TtrpcClosed(`ttrpc connection to ${address}: ${cause.message}`, { cause }));
     });
@@ -109,21 +109,50 @@ export class TtrpcClient {
     request: RequestOf<D["methods"][K]>,
     options: CallOptions = {},
   ): Promise<ResponseOf<D["methods"][K]>> {
-    const { name, requestType, responseType } = definition.methods[method]!;
-    const message = Request.encode({
-      service: definition.fullName,
-      method: name,
-      payload: Buffer.from(requestType.encode(request).finish()),
-      timeoutNano: options.timeoutMs === undefined ? 0n : BigInt(Math.ceil(options.timeoutMs * 1e6)),
-      metadata: Object.entries(options.metadata ?? {}).map(([key, value]) => ({ key: key.toLowerCase(), value })),
-    }).finish();
+    const { name, responseType, requestStream, responseStream } = definition.methods[method]!;
     const what = `${definition.fullName}/${name}`;
-    const payload = await this.#send(what, message, options);
+    if (requestStream || responseStream) throw new TypeError(`${what} is not unary`);
+    const message = requestMessage(definition.fullName, definition.methods[method]!, request, options);
+    const payload = await new Promise<Buffer>((resolve, reject) => {
+      this.#open(what, message, 0, options, (_streamId, onOver) => ({
+        onFrame: (frame) => {
+          onOver();
+          const outcome = outcomeOf(frame);
+          if (outcome instanceof TtrpcError) reject(outcome);
+          else resolve(outcome);
+        },
+        fail: (error) => {
+          onOver();
+          reject(error);
+        },
+      }));
+    });
     try {
       return responseType.decode(payload) as ResponseOf<D["methods"][K]>;
     } catch (cause) {
       throw new TtrpcError(StatusCode.Internal, `${what}: the reply is not a message of its type`, { cause });
     }
+  }
+
+  /**
+   * Opens a stream of `definition.methods[method]`. Without `request` when the client sends a stream, with the one message
+   * when it does not. `options.timeoutMs` bounds the whole stream. Throws as `call` rejects when the call is refused.
+   */
+  stream<D extends ServiceDefinition, K extends keyof D["methods"] & string>(
+    definition: D,
+    method: K,
+    request: D["methods"][K]["requestStream"] extends true ? undefined : RequestOf<D["methods"][K]>,
+    options: CallOptions = {},
+  ): ClientStream<RequestOf<D["methods"][K]>, ResponseOf<D["methods"][K]>> {
+    const { name, requestType, responseType, requestStream, responseStream } = definition.methods[method]!;
+    const what = `${definition.fullName}/${name}`;
+    if (!requestStream && !responseStream) throw new TypeError(`${what} is unary`);
+    const message = requestMessage(definition.fullName, definition.methods[method]!, request, options);
+    const flags = requestStream ? FrameFlag.RemoteOpen : FrameFlag.RemoteClosed;
+    const types = { requestType, responseType, requestStream, responseStream };
+    return this.#open(what, message, flags, options, (streamId, onOver) => {
+      return new ClientStream({ what, streamId, channel: this.#channel, onOver, ...types });
+    });
   }
 
   /** Ends the connection; what still waits is rejected with TtrpcClosed. Calling it again does nothing. */
@@ -138,37 +167,33 @@ export class TtrpcClient {
     else this.#closeListeners.push(listener);
   }
 
-  #send(what: string, message: Uint8Array, { timeoutMs, signal }: CallOptions): Promise<Buffer> {
+  /** Sends a request for what `make` makes of the stream's id and of what it calls when it is over. Throws the refusal. */
+  #open<P extends Pending>(
+    what: string,
+    message: Uint8Array,
+    flags: number,
+    { timeoutMs, signal }: CallOptions,
+    make: (streamId: number, onOver: () => void) => P,
+  ): P {
     const refusal = this.#refusal(what, message.length, signal);
-    if (refusal !== undefined) return Promise.reject(refusal);
+    if (refusal !== undefined) throw refusal;
     const streamId = this.#nextStreamId;
     this.#nextStreamId += 2;
-    return new Promise<Buffer>((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      const settled = () => {
-        this.#pending.delete(streamId);
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-      };
-      const call: PendingCall = {
-        resolve: (payload) => {
-          settled();
-          resolve(payload);
-        },
-        reject: (error) => {
-          settled();
-          reject(error);
-        },
-      };
-      const onAbort = () => call.reject(canceled(what, signal!));
-      this.#pending.set(streamId, call);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      if (timeoutMs !== undefined && timeoutMs <= timerMsMax) {
-        const error = () => new TtrpcError(StatusCode.DeadlineExceeded, `${what}: no reply in ${timeoutMs} ms`);
-        timer = setTimeout(() => call.reject(error()), timeoutMs);
-      }
-      this.#socket.write(encodeFrame(streamId, FrameType.Request, message));
+    let timer: NodeJS.Timeout | undefined;
+    const pending = make(streamId, () => {
+      this.#pending.delete(streamId);
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
     });
+    const onAbort = () => pending.fail(canceled(what, signal!));
+    this.#pending.set(streamId, pending);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (timeoutMs !== undefined && timeoutMs <= timerMsMax) {
+      const error = () => new TtrpcError(StatusCode.DeadlineExceeded, `${what}: no reply in ${timeoutMs} ms`);
+      timer = setTimeout(() => pending.fail(error()), timeoutMs);
+    }
+    this.#channel.send(streamId, FrameType.Request, message, flags);
+    return pending;
   }
 
   #refusal(what: string, messageBytes: number, signal: AbortSignal | undefined): Error | undefined {
@@ -184,25 +209,27 @@ export class TtrpcClient {
     if (this.#pending.size >= pendingCallsMax) {
       return new TtrpcError(StatusCode.ResourceExhausted, `${what}: ${pendingCallsMax} calls wait already`);
     }
-    if (this.#socket.writableLength > unsentBytesMax) {
+    if (this.#channel.unsentBytes > unsentBytesMax) {
       return new TtrpcError(StatusCode.ResourceExhausted, `${what}: the peer leaves ${unsentBytesMax} bytes untaken`);
     }
     return undefined;
   }
 
-  #onFrame(frame: Frame): void {
-    // Without a call it is the reply to one that is out of time or aborted.
-    const call = this.#pending.get(frame.streamId);
-    if (call === undefined) return;
-    const outcome = outcomeOf(frame);
-    if (outcome instanceof TtrpcError) call.reject(outcome);
-    else call.resolve(outcome);
-  }
-
   #failPending(end: TtrpcClosed): void {
     this.#end ??= end;
-    for (const call of this.#pending.values()) call.reject(this.#end);
+    for (const pending of [...this.#pending.values()]) pending.fail(this.#end);
   }
+}
+
+function requestMessage(service: string, method: MethodDefinition, request: unknown, options: CallOptions): Uint8Array {
+  const payload = request === undefined ? Buffer.alloc(0) : Buffer.from(method.requestType.encode(request).finish());
+  return Request.encode({
+    service,
+    method: method.name,
+    payload,
+    timeoutNano: options.timeoutMs === undefined ? 0n : BigInt(Math.ceil(options.timeoutMs * 1e6)),
+    metadata: Object.entries(options.metadata ?? {}).map(([key, value]) => ({ key: key.toLowerCase(), value })),
+  }).finish();
 }
 
 /** The payload of a reply, or why there is none. */

@@ -1,5 +1,5 @@
 /**
- * One accepted connection of a ttrpc server: requests in, one reply each.
+ * One accepted connection of a ttrpc server: requests in, each answered by one reply or by a stream.
  *
  * Owns the requests that run on this connection. It takes requests only as fast as the peer takes replies, runs at most
  * activeRequestsMax at once, and aborts the signals of those that run when the connection ends; it never waits for them.
@@ -8,7 +8,9 @@ import type * as net from "node:net";
 import type { MessageCodec } from "../../wire/definition.ts";
 import { Request, Response } from "../../wire/gen/ttrpc/request.ts";
 import { type CallStatus, StatusCode, TtrpcClosed, TtrpcError } from "./error.ts";
-import { encodeFrame, type Frame, FrameReader, FrameType, messageBytesMax } from "./frame.ts";
+import { FrameChannel } from "./channel.ts";
+import { type Frame, FrameFlag, FrameType, messageBytesMax } from "./frame.ts";
+import { Inbox } from "./inbox.ts";
 
 /** Requests that run at once on one connection; one more is answered with ResourceExhausted. */
 export const activeRequestsMax = 16_384;
@@ -34,50 +36,63 @@ export interface CallContext {
   readonly signal: AbortSignal;
 }
 
-export interface UnaryMethod {
+/** A method with its handler: what comes in is a message or an iterable of them, and so is what goes out. */
+export interface ServedMethod {
   readonly requestType: MessageCodec<unknown>;
+  readonly requestStream: boolean;
   readonly responseType: MessageCodec<unknown>;
-  readonly handler: (request: unknown, context: CallContext) => Promise<unknown>;
+  readonly responseStream: boolean;
+  readonly handler: (request: unknown, context: CallContext) => Promise<unknown> | AsyncIterable<unknown>;
 }
 
 /** What a connection needs of its server. */
 export interface Dispatch {
   /** The method, or the status to refuse the request with. */
-  find(service: string, method: string): UnaryMethod | TtrpcError;
+  find(service: string, method: string): ServedMethod | TtrpcError;
   statusOf(error: unknown): CallStatus;
 }
 
+/** A request that runs. */
+interface ActiveCall {
+  readonly controller: AbortController;
+  /** What the caller still sends; `undefined` before its method is known and for methods that take one message. */
+  inbox: Inbox | undefined;
+  /** It has got its last frame; what its handler still gives is dropped. */
+  isAnswered: boolean;
+}
+
 export class TtrpcConnection {
-  readonly #socket: net.Socket;
+  readonly #channel: FrameChannel;
   readonly #peer: Peer | undefined;
   readonly #dispatch: Dispatch;
-  readonly #reader = new FrameReader();
-  readonly #active = new Set<AbortController>();
+  readonly #active = new Map<number, ActiveCall>();
+  /** Calls whose handler has not returned; more than those in #active when some were answered before. */
+  #running = 0;
   #lastStreamId = 0;
 
   constructor(socket: net.Socket, peer: Peer | undefined, dispatch: Dispatch) {
-    this.#socket = socket;
     this.#peer = peer;
     this.#dispatch = dispatch;
-    socket.on("data", (chunk: Buffer) => {
-      for (const frame of this.#reader.push(chunk)) this.#onFrame(frame);
-    });
-    // The caller has left; as containerd's servers do, nothing more is sent.
-    socket.on("end", () => socket.destroy());
-    socket.on("drain", () => socket.resume());
+    this.#channel = new FrameChannel(socket, (frame) => this.#onFrame(frame));
     // A broken connection is like an ended one: "close" follows and does what there is to do.
     socket.on("error", () => {});
     socket.on("close", () => {
-      for (const controller of this.#active) controller.abort(new TtrpcClosed("the ttrpc connection has ended"));
+      const error = new TtrpcClosed("the ttrpc connection has ended");
+      for (const call of this.#active.values()) abort(call, error);
+      this.#active.clear();
     });
   }
 
   #onFrame(frame: Frame): void {
-    // Data frames belong to streaming calls, which nothing here offers; types to come are to be ignored.
-    if (frame.type !== FrameType.Request) return;
+    // Types to come are to be ignored.
+    if (frame.type !== FrameType.Request && frame.type !== FrameType.Data) return;
+    if (frame.type === FrameType.Data) {
+      this.#onData(frame);
+      return;
+    }
     const objection = this.#objectionTo(frame);
-    if (objection !== undefined) this.#replyStatus(frame.streamId, objection);
-    else void this.#serve(frame.streamId, frame.message!);
+    if (objection === undefined) void this.#serve(frame);
+    else this.#reply(frame.streamId, statusResponse(objection));
   }
 
   /** Why a request is refused unread. It moves the mark below which stream ids are used up. */
@@ -89,48 +104,133 @@ export class TtrpcConnection {
       return new TtrpcError(StatusCode.InvalidArgument, text);
     }
     this.#lastStreamId = streamId;
-    if (this.#active.size >= activeRequestsMax) {
+    if (this.#running >= activeRequestsMax) {
       return new TtrpcError(StatusCode.ResourceExhausted, `${activeRequestsMax} requests run already`);
     }
     return undefined;
   }
 
-  /** Runs one request to its reply. Never rejects: whatever goes wrong becomes the status. */
-  async #serve(streamId: number, message: Buffer): Promise<void> {
-    const controller = new AbortController();
-    this.#active.add(controller);
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      const request = decoded(Request, message, "ttrpc request");
-      const method = this.#dispatch.find(request.service, request.method);
-      if (method instanceof TtrpcError) throw method;
-      timer = abortAfter(controller, request.timeoutNano);
-      const context = { metadata: metadataOf(request), peer: this.#peer, signal: controller.signal };
-      const reply = await method.handler(decoded(method.requestType, request.payload, request.method), context);
-      const payload = Buffer.from(method.responseType.encode(reply).finish());
-      this.#reply(streamId, { status: undefined, payload });
-    } catch (error) {
-      this.#replyStatus(streamId, this.#dispatch.statusOf(error));
-    } finally {
-      clearTimeout(timer);
-      this.#active.delete(controller);
+  /** Gives a data frame to its stream; a stream that gets one which it cannot take is over. */
+  #onData({ streamId, flags, message, messageBytes }: Frame): void {
+    const call = this.#active.get(streamId);
+    const inbox = call?.inbox;
+    if (call === undefined || inbox === undefined) {
+      const error = new TtrpcError(StatusCode.InvalidArgument, `stream ${streamId} takes no messages`);
+      this.#reply(streamId, statusResponse(error));
+    } else if (message === undefined) {
+      this.#giveUp(streamId, call, tooLarge("message", messageBytes));
+    } else if (inbox.hasEnded && !inbox.isLeft) {
+      const error = new TtrpcError(StatusCode.InvalidArgument, `stream ${streamId} was closed by its caller`);
+      this.#giveUp(streamId, call, error);
+    } else {
+      if (!(flags & FrameFlag.NoData)) inbox.push(message);
+      if (flags & FrameFlag.RemoteClosed) inbox.end();
     }
   }
 
-  #replyStatus(streamId: number, { code, message, details }: CallStatus): void {
-    this.#reply(streamId, { status: { code, message, details: [...details] }, payload: Buffer.alloc(0) });
+  /** Runs one request to its end. Never rejects: whatever goes wrong becomes the status. */
+  async #serve({ streamId, flags, message }: Frame): Promise<void> {
+    const call: ActiveCall = { controller: new AbortController(), inbox: undefined, isAnswered: false };
+    this.#active.set(streamId, call);
+    this.#running++;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const request = decoded(Request, message!, "ttrpc request");
+      const method = this.#dispatch.find(request.service, request.method);
+      if (method instanceof TtrpcError) throw method;
+      timer = abortAfter(call, request.timeoutNano);
+      const context = { metadata: metadataOf(request), peer: this.#peer, signal: call.controller.signal };
+      const answer = method.handler(this.#requestOf(streamId, call, method, request, flags), context);
+      if (method.responseStream) await this.#sendAll(streamId, call, method, answer as AsyncIterable<unknown>);
+      else {
+        const payload = Buffer.from(method.responseType.encode(await answer).finish());
+        this.#answer(streamId, call, { status: undefined, payload });
+      }
+    } catch (error) {
+      this.#answer(streamId, call, statusResponse(this.#dispatch.statusOf(error)));
+    } finally {
+      clearTimeout(timer);
+      this.#running--;
+      void call.inbox?.return();
+    }
+  }
+
+  /** What the handler is called with. A caller that announces no more closes its stream with the request itself. */
+  #requestOf(streamId: number, call: ActiveCall, method: ServedMethod, request: Request, flags: number): unknown {
+    if (!method.requestStream) return decoded(method.requestType, request.payload, request.method);
+    const inbox = new Inbox(this.#channel, (error) => {
+      if (error !== undefined) this.#giveUp(streamId, call, error);
+    });
+    call.inbox = inbox;
+    // Clients that know no streams send their one message with the request.
+    if (request.payload.length > 0) inbox.push(request.payload);
+    if (!(flags & FrameFlag.RemoteOpen)) inbox.end();
+    return decodedAll(inbox, method.requestType, request.method);
+  }
+
+  /** Sends a stream's messages as fast as the peer takes them, then its end. */
+  async #sendAll(
+    streamId: number,
+    call: ActiveCall,
+    method: ServedMethod,
+    replies: AsyncIterable<unknown>,
+  ): Promise<void> {
+    for await (const reply of replies) {
+      if (call.isAnswered || call.controller.signal.aborted) break;
+      const message = method.responseType.encode(reply).finish();
+      if (message.length > messageBytesMax) throw tooLarge("message", message.length);
+      this.#channel.send(streamId, FrameType.Data, message);
+      await this.#channel.room();
+    }
+    call.controller.signal.throwIfAborted();
+    if (!this.#finish(streamId, call)) return;
+    this.#channel.send(streamId, FrameType.Data, Buffer.alloc(0), FrameFlag.RemoteClosed | FrameFlag.NoData);
+  }
+
+  #giveUp(streamId: number, call: ActiveCall, error: Error): void {
+    this.#answer(streamId, call, statusResponse(this.#dispatch.statusOf(error)));
+    abort(call, error);
+  }
+
+  #answer(streamId: number, call: ActiveCall, response: Response): void {
+    if (this.#finish(streamId, call)) this.#reply(streamId, response);
+  }
+
+  /** True the first time. */
+  #finish(streamId: number, call: ActiveCall): boolean {
+    if (call.isAnswered) return false;
+    call.isAnswered = true;
+    this.#active.delete(streamId);
+    return true;
   }
 
   #reply(streamId: number, response: Response): void {
-    if (!this.#socket.writable) return;
     const message = Response.encode(response).finish();
     if (message.length > messageBytesMax) {
-      this.#replyStatus(streamId, tooLarge("reply", message.length));
+      this.#reply(streamId, statusResponse(tooLarge("reply", message.length)));
       return;
     }
-    this.#socket.write(encodeFrame(streamId, FrameType.Response, message));
-    if (this.#socket.writableLength > unsentReplyBytesMax) this.#socket.pause();
+    this.#channel.send(streamId, FrameType.Response, message);
+    if (this.#channel.unsentBytes > unsentReplyBytesMax) this.#channel.holdUntilSent();
   }
+}
+
+/** Ends a call from outside: its handler's signal aborts, and what it reads fails. */
+function abort(call: ActiveCall, error: Error): void {
+  call.controller.abort(error);
+  call.inbox?.fail(error);
+}
+
+function statusResponse({ code, message, details }: CallStatus): Response {
+  return { status: { code, message, details: [...details] }, payload: Buffer.alloc(0) };
+}
+
+async function* decodedAll(
+  inbox: Inbox,
+  codec: MessageCodec<unknown>,
+  what: string,
+): AsyncGenerator<unknown, void, void> {
+  for await (const message of inbox) yield decoded(codec, message, what);
 }
 
 function tooLarge(what: string, bytes: number): TtrpcError {
@@ -156,9 +256,9 @@ function metadataOf(request: Request): Map<string, string[]> {
   return metadata;
 }
 
-function abortAfter(controller: AbortController, timeoutNano: bigint): NodeJS.Timeout | undefined {
+function abortAfter(call: ActiveCall, timeoutNano: bigint): NodeJS.Timeout | undefined {
   const timeoutMs = Number(timeoutNano / 1_000_000n);
   if (timeoutNano === 0n || timeoutMs > timerMsMax) return undefined;
   const error = new TtrpcError(StatusCode.DeadlineExceeded, "the caller's time is up");
-  return setTimeout(() => controller.abort(error), timeoutMs);
+  return setTimeout(() => abort(call, error), timeoutMs);
 }

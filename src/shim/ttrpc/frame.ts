@@ -12,23 +12,28 @@ const headerBytes = 10;
 
 export const FrameType = { Request: 1, Response: 2, Data: 3 } as const;
 
+/** `NoData` tells a data frame without a message from one whose message is empty. Both directions count from the receiver. */
+export const FrameFlag = { RemoteClosed: 0x01, RemoteOpen: 0x02, NoData: 0x04 } as const;
+
 export interface Frame {
   readonly streamId: number;
   /** One of FrameType, or a number that a later version of the protocol gives a meaning. */
   readonly type: number;
+  /** A sum of FrameFlags; others are to be ignored. */
+  readonly flags: number;
   /** A view of the bytes that arrived; `undefined` when the message was longer than messageBytesMax and is skipped. */
   readonly message: Buffer | undefined;
   /** The length that the header gave. */
   readonly messageBytes: number;
 }
 
-/** One frame as bytes, flags zero. The message is at most messageBytesMax long: the caller has looked. */
-export function encodeFrame(streamId: number, type: number, message: Uint8Array): Buffer {
+/** One frame as bytes. The message is at most messageBytesMax long: the caller has looked. */
+export function encodeFrame(streamId: number, type: number, message: Uint8Array, flags = 0): Buffer {
   const frame = Buffer.allocUnsafe(headerBytes + message.length);
   frame.writeUInt32BE(message.length, 0);
   frame.writeUInt32BE(streamId, 4);
   frame.writeUInt8(type, 8);
-  frame.writeUInt8(0, 9);
+  frame.writeUInt8(flags, 9);
   frame.set(message, headerBytes);
   return frame;
 }
@@ -37,7 +42,7 @@ export function encodeFrame(streamId: number, type: number, message: Uint8Array)
 export class FrameReader {
   #chunks: Buffer[] = [];
   #bytes = 0;
-  #header: { length: number; streamId: number; type: number } | undefined;
+  #header: { length: number; streamId: number; type: number; flags: number } | undefined;
   #bytesToSkip = 0;
 
   /** The frames that `chunk` completes, in order. An oversized one is told as soon as its header is read. */
@@ -53,18 +58,24 @@ export class FrameReader {
       if (this.#header === undefined) {
         if (this.#bytes < headerBytes) return;
         const bytes = this.#take(headerBytes);
-        const header = { length: bytes.readUInt32BE(0), streamId: bytes.readUInt32BE(4), type: bytes.readUInt8(8) };
+        const header = {
+          length: bytes.readUInt32BE(0),
+          streamId: bytes.readUInt32BE(4),
+          type: bytes.readUInt8(8),
+          flags: bytes.readUInt8(9),
+        };
         if (header.length > messageBytesMax) {
           this.#bytesToSkip = header.length;
-          yield { streamId: header.streamId, type: header.type, message: undefined, messageBytes: header.length };
+          const { streamId, type, flags } = header;
+          yield { streamId, type, flags, message: undefined, messageBytes: header.length };
           continue;
         }
         this.#header = header;
       }
-      const { length, streamId, type } = this.#header;
+      const { length, streamId, type, flags } = this.#header;
       if (this.#bytes < length) return;
       this.#header = undefined;
-      yield { streamId, type, message: this.#take(length), messageBytes: length };
+      yield { streamId, type, flags, message: this.#take(length), messageBytes: length };
     }
   }
 

@@ -7,7 +7,7 @@
 import * as net from "node:net";
 import type { RequestOf, ResponseOf, ServiceDefinition } from "../../wire/definition.ts";
 import { socketPathToListenAt } from "./address.ts";
-import { type CallContext, type Dispatch, type Peer, TtrpcConnection, type UnaryMethod } from "./connection.ts";
+import { type CallContext, type Dispatch, type Peer, TtrpcConnection, type ServedMethod } from "./connection.ts";
 import { type CallStatus, StatusCode, TtrpcError } from "./error.ts";
 
 /** Connections at once; one more is closed as it comes. Each shim holds one to the daemon. */
@@ -16,12 +16,18 @@ export const connectionsMax = 16_384;
 /** How long close() lets replies that are on their way go out before it drops a connection. */
 const closeGraceMs = 1_000;
 
+/** What a method's handler is given: one message, or what the client sends as it comes. */
+type Incoming<M> = M extends { readonly requestStream: true } ? AsyncIterable<RequestOf<M>> : RequestOf<M>;
+
+/** What it gives: one message, or an iterable that is asked for the next message as the client takes them. */
+type Outgoing<M> = M extends { readonly responseStream: true } ? AsyncIterable<ResponseOf<M>> : Promise<ResponseOf<M>>;
+
 /** Handlers by method key, as `closeIO`; a method that has none is answered with Unimplemented. */
 export type TtrpcHandlers<D extends ServiceDefinition> = {
   readonly [K in keyof D["methods"]]?: (
-    request: RequestOf<D["methods"][K]>,
+    request: Incoming<D["methods"][K]>,
     context: CallContext,
-  ) => Promise<ResponseOf<D["methods"][K]>>;
+  ) => Outgoing<D["methods"][K]>;
 };
 
 export interface TtrpcServerOptions {
@@ -34,7 +40,7 @@ export interface TtrpcServerOptions {
 }
 
 export class TtrpcServer {
-  readonly #services = new Map<string, Map<string, UnaryMethod>>();
+  readonly #services = new Map<string, Map<string, ServedMethod>>();
   readonly #listeners = new Set<net.Server>();
   readonly #sockets = new Set<net.Socket>();
   readonly #options: TtrpcServerOptions;
@@ -49,17 +55,13 @@ export class TtrpcServer {
     };
   }
 
-  /** Serves the definition's methods by the handlers given. A service is registered once, and has unary methods only. */
+  /** Serves the definition's methods by the handlers given. A service is registered once. */
   register<D extends ServiceDefinition>(definition: D, handlers: TtrpcHandlers<D>): void {
     if (this.#services.has(definition.fullName)) throw new TypeError(`${definition.fullName} is registered already`);
-    const methods = new Map<string, UnaryMethod>();
-    for (const [key, { name, requestStream, responseStream, requestType, responseType }] of Object.entries(
-      definition.methods,
-    )) {
-      const handler = handlers[key as keyof D["methods"]] as UnaryMethod["handler"] | undefined;
-      if (handler === undefined) continue;
-      if (requestStream || responseStream) throw new TypeError(`${definition.fullName}/${name} is not unary`);
-      methods.set(name, { requestType, responseType, handler });
+    const methods = new Map<string, ServedMethod>();
+    for (const [key, method] of Object.entries(definition.methods)) {
+      const handler = handlers[key as keyof D["methods"]] as ServedMethod["handler"] | undefined;
+      if (handler !== undefined) methods.set(method.name, { ...method, handler });
     }
     this.#services.set(definition.fullName, methods);
   }
@@ -113,7 +115,7 @@ export class TtrpcServer {
     new TtrpcConnection(socket, peer, this.#dispatch);
   }
 
-  #find(service: string, method: string): UnaryMethod | TtrpcError {
+  #find(service: string, method: string): ServedMethod | TtrpcError {
     const methods = this.#services.get(service);
     if (methods === undefined) return new TtrpcError(StatusCode.Unimplemented, `service ${service}`);
     return methods.get(method) ?? new TtrpcError(StatusCode.Unimplemented, `method ${method}`);

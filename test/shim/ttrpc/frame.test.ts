@@ -17,13 +17,16 @@ test("frames come out as they went in when the stream is cut anywhere", () => {
     fc.record({
       streamId: fc.integer({ min: 0, max: 0xffff_ffff }),
       type: fc.integer({ min: 0, max: 255 }),
+      flags: fc.integer({ min: 0, max: 255 }),
       message: fc.uint8Array({ maxLength: 40 }),
     }),
     { maxLength: 8 },
   );
   fc.assert(
     fc.property(frames, fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1 }), (sent, cuts) => {
-      const stream = Buffer.concat(sent.map(({ streamId, type, message }) => encodeFrame(streamId, type, message)));
+      const stream = Buffer.concat(
+        sent.map((frame) => encodeFrame(frame.streamId, frame.type, frame.message, frame.flags)),
+      );
       const reader = new FrameReader();
       const received: Frame[] = [];
       for (let offset = 0, cut = 0; offset < stream.length; cut++) {
@@ -33,9 +36,10 @@ test("frames come out as they went in when the stream is cut anywhere", () => {
       }
       assert.deepEqual(
         received,
-        sent.map(({ streamId, type, message }) => ({
+        sent.map(({ streamId, type, flags, message }) => ({
           streamId,
           type,
+          flags,
           message: Buffer.from(message),
           messageBytes: message.length,
         })),
@@ -56,8 +60,12 @@ test("an oversized message is told and skipped, and the next frame is read", () 
   const tooLong = messageBytesMax + 1;
   const header = encodeFrame(3, 1, Buffer.alloc(0));
   header.writeUInt32BE(tooLong, 0);
-  assert.deepEqual(read(reader, header), [{ streamId: 3, type: 1, message: undefined, messageBytes: tooLong }]);
+  assert.deepEqual(read(reader, header), [
+    { streamId: 3, type: 1, flags: 0, message: undefined, messageBytes: tooLong },
+  ]);
   assert.deepEqual(read(reader, Buffer.alloc(tooLong - 1)), []);
   const rest = Buffer.concat([Buffer.alloc(1), encodeFrame(5, 1, Buffer.from("x"))]);
-  assert.deepEqual(read(reader, rest), [{ streamId: 5, type: 1, message: Buffer.from("x"), messageBytes: 1 }]);
+  assert.deepEqual(read(reader, rest), [
+    { streamId: 5, type: 1, flags: 0, message: Buffer.from("x"), messageBytes: 1 },
+  ]);
 });

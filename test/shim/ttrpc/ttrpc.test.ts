@@ -328,10 +328,13 @@ test("a bad frame is answered on its stream id, and the next request is served",
   );
 });
 
-test("a data frame and one of an unknown type are passed over", async (t) => {
+test("a data frame that is of no stream is refused, and one of an unknown type is passed over", async (t) => {
   const { path } = await serve(t, { connect: async () => ({ shimPid: 0, taskPid: 0, version: "" }) });
   const sent = [encodeFrame(1, FrameType.Data, Buffer.from("x")), encodeFrame(1, 9, Buffer.from("x")), requestFrame(1)];
-  assert.deepEqual(await exchange(path, sent, 1), [[1, undefined]]);
+  assert.deepEqual(await exchange(path, sent, 2), [
+    [1, StatusCode.InvalidArgument],
+    [1, undefined],
+  ]);
 });
 
 test("a call fails and the connection stays when the server's frame is no reply", async (t) => {
