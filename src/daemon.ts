@@ -19,6 +19,7 @@ import { leasesService } from "./api/leases.ts";
 import { logService } from "./api/log.ts";
 import { namespacesService } from "./api/namespaces.ts";
 import { plugins } from "./api/plugins.ts";
+import { rootfsMounts } from "./api/snapshot-life.ts";
 import { sweepSnapshots } from "./api/snapshot-sweep.ts";
 import { snapshotsService } from "./api/snapshots.ts";
 import { failureOf } from "./api/status.ts";
@@ -32,6 +33,7 @@ import { Log } from "./events/mod.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
 import { errorCode, Files, peerOf, randomIds, systemClock } from "./platform/mod.ts";
 import { core, Tables } from "./projections/mod.ts";
+import { RestartMonitor, restartPolicies } from "./restart/mod.ts";
 import { TtrpcServer } from "./shim/ttrpc/mod.ts";
 import { openNative, openOverlayfs, type Snapshotter, SnapshotWorkers } from "./snapshots/mod.ts";
 import { searchPathOf, TaskManager } from "./tasks/mod.ts";
@@ -96,6 +98,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   const snapshotters = await openSnapshotters(root, directoryWorkers, removers, inFlight);
   const temporary = join(state, "mounts");
   await files.makeDirectory("daemon.makeDirectory", temporary);
+  const apply = { workers: layerWorkers, temporary };
 
   const manager = new TaskManager({
     ledger,
@@ -109,6 +112,20 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     searchPath: searchPathOf(process.env.PATH),
     daemonDir: fileURLToPath(new URL("../bin", import.meta.url)),
     publishBinary: "/bin/true",
+  });
+
+  const monitor = new RestartMonitor({
+    ledger,
+    tasks: manager,
+    rootfsOf: (namespace, container) =>
+      rootfsMounts(ledger.view, snapshotters, namespace, container).map((mount) => ({ target: "", ...mount })),
+    history: {
+      versions: (namespace, id) => tables.versions("task", namespace, id),
+      fact: (position) => log.get(position),
+    },
+    clock: systemClock,
+    ids: randomIds,
+    logger,
   });
 
   const collector = new Collector({ ledger, store, snapshotters, clock: systemClock, ids: randomIds, onLeftover });
@@ -145,7 +162,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
         contentRoot: store.directory,
         snapshotters: [...snapshotters.values()].map(({ name, root }) => ({ name, root, capabilities: [] })),
         optPath: "/opt/containerd",
-        restartPolicies: [],
+        restartPolicies,
       }),
     }),
   );
@@ -160,9 +177,9 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   grpc.add(wire.snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
   grpc.add(
     wire.diff.DiffDefinition,
-    diffService({ ledger, store, onLeftover, apply: { workers: layerWorkers, temporary } }),
+    diffService({ ledger, store, onLeftover, apply }),
   );
-  grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger }));
+  grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger, store, onLeftover, apply }));
   grpc.add(
     wire.events.EventsDefinition,
     eventsService({
@@ -195,8 +212,10 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   await removeStale(address, files);
   await removeStale(ttrpcAddress, files);
   await ttrpc.listen(ttrpcAddress);
-  if (log.damage === undefined) await settle({ ledger, store, snapshotters, manager, temporary, onLeftover, logger });
-  else logger.error({ err: log.damage }, "the log is damaged: reads are served up to the damage, writes are refused");
+  if (log.damage === undefined) {
+    await settle({ ledger, store, snapshotters, manager, temporary, onLeftover, logger });
+    await monitor.start();
+  } else logger.error({ err: log.damage }, "the log is damaged: reads are served up to the damage, writes are refused");
   await grpc.listen(address);
   if (log.damage === undefined) schedule.start();
 
@@ -205,7 +224,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     async stop() {
       await grpc.close({ graceMs: STOP_GRACE_MS });
       await schedule.stop();
-      await manager.close();
+      await Promise.all([monitor.stop(), manager.close()]);
       await ttrpc.close();
       const workers = [layerWorkers, directoryWorkers, ...Object.values(removers)];
       await Promise.all(workers.map((each) => each.close()));

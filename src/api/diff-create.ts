@@ -3,7 +3,7 @@
  * diff/walking/differ.go, v1.6.20): an ingest under the client's ref or a random one, a commit, and the label that tells the diff id.
  */
 import { randomUUID } from "node:crypto";
-import { abortIngest, Ingest, ingestResource } from "../content/mod.ts";
+import { Ingest } from "../content/mod.ts";
 import { ErrorClass, ShiplogError } from "../error.ts";
 import { errorCode } from "../platform/mod.ts";
 import { layerCompression, uncompressedLayerMediaType, writeDiff } from "../snapshots/mod.ts";
@@ -12,6 +12,7 @@ import type { Call } from "./call.ts";
 import type { DiffDependencies } from "./diff.ts";
 import { holding } from "./holding.ts";
 import { storedLabels, validateLabels } from "./labels.ts";
+import { abandonIngest } from "./made-content.ts";
 
 const uncompressedLabel = "containerd.io/uncompressed";
 
@@ -45,7 +46,7 @@ export async function createDiff(
     call.position = await commit(dependencies, ingest, digest, storedLabels({ ...labels, ...label }), call);
     return { diff: { mediaType, digest, size: BigInt(size), annotations: {} } };
   } catch (error) {
-    if (given === "" && ingest !== undefined) await abandon(dependencies, ref, call);
+    if (given === "" && ingest !== undefined) await abandonIngest(dependencies, ref, call);
     // The trees are the client's: what the kernel says of them is told, and is no fault of the daemon.
     if (errorCode(error) === undefined || signal.aborted) throw error;
     throw new ShiplogError(ErrorClass.Unknown, `diff: ${(error as Error).message}`, {
@@ -78,17 +79,4 @@ async function commit(
     return [{ kind: "blob", key: digest, command: { type: "UpdateBlob", digest, labels: updated } }];
   });
   return next;
-}
-
-/** Nobody knows a random ref, so nobody would go on with it. */
-async function abandon(dependencies: DiffDependencies, ref: string, call: Call): Promise<void> {
-  const { release } = holding(call);
-  try {
-    await abortIngest(dependencies, call.origin(), ref, "the diff failed", (view) =>
-      release(view, ingestResource(ref)),
-    );
-  } catch (error) {
-    if (!(error instanceof ShiplogError) || error.class !== ErrorClass.NotFound)
-      dependencies.onLeftover(error as Error);
-  }
 }

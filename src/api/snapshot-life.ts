@@ -265,3 +265,23 @@ export function rowKey(snapshotter: Snapshotter, key: string): string {
 
 const snapshotExists = (key: string) =>
   new ShiplogError(ErrorClass.AlreadyExists, `snapshot ${JSON.stringify(key)}`, { reason: "SnapshotExists" });
+
+/** How to mount the active snapshot or view that a container has for its root. @throws ShiplogError NotFound, FailedPrecondition */
+export function rootfsMounts(
+  view: View,
+  snapshotters: ReadonlyMap<string, Snapshotter>,
+  namespace: string,
+  { snapshotter: name, snapshotKey: key }: { readonly snapshotter: string; readonly snapshotKey: string },
+): MountDescription[] {
+  if (key === "") return [];
+  const snapshotter = snapshotters.get(name);
+  const row = snapshotter && snapshotRow(view, namespace, snapshotter, key);
+  if (row === undefined || snapshotter === undefined) throw snapshotAbsent(key);
+  if (row.status !== "active" && row.status !== "view") throw snapshotCommitted(key);
+  return snapshotter.mounts(row.id, row.status, parentIds(view, namespace, snapshotter, row));
+}
+
+export const snapshotCommitted = (key: string) =>
+  new ShiplogError(ErrorClass.FailedPrecondition, `requested snapshot ${key} not active or view`, {
+    reason: "SnapshotCommitted",
+  });

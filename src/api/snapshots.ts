@@ -24,6 +24,7 @@ import {
   type SnapshotDependencies,
   type SnapshotScope,
   snapshotAbsent,
+  snapshotCommitted,
   snapshotRow,
 } from "./snapshot-life.ts";
 
@@ -95,11 +96,7 @@ export function snapshotsService(dependencies: SnapshotDependencies): Service<ty
     async mounts({ snapshotter: name, key }, call) {
       const snapshotter = snapshotterOf(name);
       const { id, status, parents } = await find(call, snapshotter, key);
-      if (status !== "active" && status !== "view") {
-        throw new ShiplogError(ErrorClass.FailedPrecondition, `requested snapshot ${key} not active or view`, {
-          reason: "SnapshotCommitted",
-        });
-      }
+      if (status !== "active" && status !== "view") throw snapshotCommitted(key);
       return { mounts: snapshotter.mounts(id, status, parents).map(mountMessage) };
     },
 

@@ -1,39 +1,49 @@
 /**
- * containerd.services.tasks.v1.Tasks: what runs. Owns the messages; every operation is the task manager's. Checkpoint and Update are
- * left out and answer UNIMPLEMENTED.
+ * containerd.services.tasks.v1.Tasks: what runs. Owns the messages; every operation is the task manager's.
  * Sources: services/tasks/local.go, api/services/tasks/v1.
  */
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { Exit, Mount } from "../events/catalogue.ts";
-import type { Ledger } from "../ledger.ts";
 import type { ExecState, TaskState } from "../machines/mod.ts";
-import type { TaskKey, TaskManager } from "../tasks/mod.ts";
+import type { CreateTask, TaskKey, TaskManager } from "../tasks/mod.ts";
 import { type Mount as WireMount, type Process, TaskStatus, type tasks as wire, timestampFromUnixNano } from "../wire/mod.ts";
 import { anyValue } from "./any.ts";
 import type { Call } from "./call.ts";
+import { type CheckpointDependencies, checkpointUnpacker, storeCheckpoint } from "./checkpoint.ts";
 import { parseFilter } from "./filter/mod.ts";
 import { identifier } from "./identifier.ts";
 import type { Service } from "./service.ts";
 import { failureOf } from "./status.ts";
+import { checkpointOptions, restorePath } from "./task-options.ts";
 
-export function tasksService({ manager, ledger }: { readonly manager: TaskManager; readonly ledger: Ledger }): Service<typeof wire.TasksDefinition> {
+export interface TasksDependencies extends CheckpointDependencies {
+  readonly manager: TaskManager;
+}
+
+export function tasksService(dependencies: TasksDependencies): Service<typeof wire.TasksDefinition> {
+  const { manager, ledger } = dependencies;
   /** For what only the shim is asked. */
   async function setPosition(call: Call): Promise<void> {
     call.position = (await ledger.read(() => undefined)).next;
   }
 
+  /** A directory that the options name comes first. */
+  function restoredFrom(runtime: string, { options, checkpoint }: wire.CreateTaskRequest, call: Call): CreateTask["checkpoint"] {
+    const directory = restorePath(runtime, options);
+    return directory !== "" || checkpoint === undefined ? directory : checkpointUnpacker(dependencies, checkpoint, call);
+  }
+
   return {
     async create(request, call) {
-      if (request.checkpoint !== undefined) {
-        throw new ShiplogError(ErrorClass.Unimplemented, "create task from a checkpoint", { reason: "CheckpointUnsupported" });
-      }
       const { stdin, stdout, stderr, terminal, runtimePath, options, containerId } = request;
+      const { value: container } = await ledger.read((view) => view.containers.get(call.namespace(), containerId));
       const created = await manager.create(call.origin(), containerId, {
         rootfs: request.rootfs.map(mountOf),
         io: { stdin, stdout, stderr, terminal },
         options: options === undefined ? null : anyValue(options),
         runtimePath,
-        checkpoint: "",
+        // Of a container that is not there the manager tells.
+        checkpoint: container === undefined ? "" : restoredFrom(container.runtime.name, request, call),
       });
       call.position = created.next;
       return { containerId, pid: created.pid };
@@ -107,6 +117,19 @@ export function tasksService({ manager, ledger }: { readonly manager: TaskManage
     async resume({ containerId }, call) {
       call.position = (await manager.resume(call.origin(), containerId)).next;
       return {};
+    },
+
+    async checkpoint({ containerId, options }, call) {
+      const key = keyOf(call, containerId);
+      await manager.get(key, "");
+      const { runtime, spec } = ledger.view.containers.get(key.namespace, key.id)!;
+      const taken = await manager.checkpoint(call.origin(), containerId, {
+        ...checkpointOptions(runtime.name, options),
+        options: options === undefined ? null : anyValue(options),
+        store: (directory) => storeCheckpoint(dependencies, directory, spec!, call),
+      });
+      call.position = taken.next;
+      return { descriptors: taken.content.map((each) => ({ ...each, size: BigInt(each.size), annotations: { ...each.annotations } })) };
     },
 
     async update({ containerId, resources, annotations }, call) {

@@ -156,6 +156,11 @@ export interface Facts {
   TaskResumed: Record<string, never>;
   /** The limits that the shim has set; null when the client named none. */
   TaskUpdated: { readonly resources: AnyValue | null; readonly annotations: Labels };
+  /** `path` is the client's directory for the images, empty where they are to become content. `exit`: the task ends with it. */
+  TaskCheckpointing: { readonly path: string; readonly exit: boolean };
+  /** `content` is what was written: the archive of the images and the container's spec; nothing where the client has named a directory. */
+  TaskCheckpointed: { readonly content: readonly Descriptor[] };
+  TaskCheckpointFailed: { readonly message: string };
   /** `execId` is empty for the init process. `all`: every process of the container. */
   TaskSignalling: { readonly execId: string; readonly signal: number; readonly all: boolean };
   TaskSignalled: { readonly execId: string; readonly signal: number; readonly all: boolean };
@@ -163,7 +168,10 @@ export interface Facts {
   TaskOomed: Record<string, never>;
   /** The shim ended on its own; what it held is settled by the facts that follow. */
   TaskShimLost: { readonly message: string };
-  TaskExited: Exit;
+  /** Another shim has taken over what the lost one held; its processes went on meanwhile. */
+  TaskShimReplaced: { readonly shim: ShimEndpoint };
+  /** `oomKilled`: init died of SIGKILL after the kernel had run out of memory for the container. */
+  TaskExited: Exit & { readonly oomKilled?: true };
   TaskDeleting: Record<string, never>;
   TaskDeleteFailed: { readonly message: string };
   TaskDeleted: Exit;
@@ -224,11 +232,15 @@ export const schemaVersions: Readonly<Record<FactType, number>> = {
   TaskPaused: 1,
   TaskResumed: 1,
   TaskUpdated: 1,
+  TaskCheckpointing: 1,
+  TaskCheckpointed: 1,
+  TaskCheckpointFailed: 1,
   TaskSignalling: 1,
   TaskSignalled: 1,
   TaskSignalFailed: 1,
   TaskOomed: 1,
   TaskShimLost: 1,
+  TaskShimReplaced: 1,
   TaskExited: 1,
   TaskDeleting: 1,
   TaskDeleteFailed: 1,

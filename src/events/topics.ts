@@ -24,7 +24,12 @@ export interface Envelope {
  * The entity's row as it was just after the fact, for the payloads that hold more than their own fact; by the types of those facts.
  */
 interface RowAfter {
-  readonly TaskCreated: { readonly bundle: string; readonly rootfs: readonly Mount[]; readonly io: ProcessIo };
+  readonly TaskCreated: {
+    readonly bundle: string;
+    readonly rootfs: readonly Mount[];
+    readonly io: ProcessIo;
+    readonly checkpoint: string;
+  };
   readonly ContainerUpdated: { readonly image: string; readonly labels: Labels; readonly snapshotKey: string };
   readonly ImageUpdated: { readonly labels: Labels };
 }
@@ -136,12 +141,12 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   },
 
   TaskCreating: null,
-  TaskCreated: to("/tasks/create", "containerd.events.TaskCreate", ({ key, data }, { bundle, rootfs, io }) => ({
+  TaskCreated: to("/tasks/create", "containerd.events.TaskCreate", ({ key, data }, { bundle, rootfs, io, checkpoint }) => ({
     containerId: key,
     bundle,
     rootfs: rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
     io,
-    checkpoint: "",
+    checkpoint,
     pid: data.pid,
   })),
   TaskCreateFailed: null,
@@ -154,11 +159,16 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   TaskPaused: to("/tasks/paused", "containerd.events.TaskPaused", ({ key }) => ({ containerId: key })),
   TaskResumed: to("/tasks/resumed", "containerd.events.TaskResumed", ({ key }) => ({ containerId: key })),
   TaskUpdated: null,
+  TaskCheckpointing: null,
+  // containerd leaves /tasks/checkpointed to the shims, and runc's says nothing.
+  TaskCheckpointed: null,
+  TaskCheckpointFailed: null,
   TaskSignalling: null,
   TaskSignalled: null,
   TaskSignalFailed: null,
   TaskOomed: to("/tasks/oom", "containerd.events.TaskOOM", ({ key }) => ({ containerId: key })),
   TaskShimLost: null,
+  TaskShimReplaced: null,
   // dockerd tells the exit of an exec from that of the task by this: only the task's has the container's id twice.
   TaskExited: to("/tasks/exit", "containerd.events.TaskExit", ({ key, data }) => ({
     containerId: key,

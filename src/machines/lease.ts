@@ -33,7 +33,12 @@ const initialState: LeaseState = { status: "absent", labels: {}, resources: [], 
 
 const chart = buildChart<LeaseState["status"], LeaseCommand["type"]>("lease", "absent", {
   absent: { CreateLease: "present" },
-  present: { DeleteLease: "absent", ExpireLease: "absent", AddLeaseResource: "present", RemoveLeaseResource: "present" },
+  present: {
+    DeleteLease: "absent",
+    ExpireLease: "absent",
+    AddLeaseResource: "present",
+    RemoveLeaseResource: "present",
+  },
 });
 
 export const leaseDecider: Decider<LeaseState, LeaseCommand, LeaseFact> = {

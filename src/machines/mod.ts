@@ -2,12 +2,7 @@
  * The public face of the machines: the states that the tables hold, the commands that the ledger takes, and the decider of each kind.
  */
 import { type BlobCommand, blobDecider, type BlobFact, type BlobState } from "./blob.ts";
-import {
-  type CollectionCommand,
-  collectionDecider,
-  type CollectionFact,
-  type CollectionState,
-} from "./collection.ts";
+import { type CollectionCommand, collectionDecider, type CollectionFact, type CollectionState } from "./collection.ts";
 import { type ContainerCommand, containerDecider, type ContainerFact, type ContainerState } from "./container.ts";
 import type { Decider } from "./decider.ts";
 import { type ImageCommand, imageDecider, type ImageFact, type ImageState } from "./image.ts";

@@ -47,7 +47,10 @@ export const namespaceDecider: Decider<NamespaceState, NamespaceCommand, Namespa
       case "EnsureNamespace":
         return absent ? [{ type: "NamespaceCreated", data: { labels: {}, implicit: true } }] : [];
       case "UpdateNamespace": {
-        const updated = { type: "NamespaceUpdated", data: { labels: command.labels, requested: command.requested } } as const;
+        const updated = {
+          type: "NamespaceUpdated",
+          data: { labels: command.labels, requested: command.requested },
+        } as const;
         if (absent) return [{ type: "NamespaceCreated", data: { labels: {}, implicit: true } }, updated];
         return [updated];
       }

@@ -12,6 +12,8 @@ export interface OpenIntents {
   readonly execStarts: readonly string[];
   /** Oldest first, each closed by RecordSignalled or RecordSignalFailed. */
   readonly signals: readonly OpenSignal[];
+  /** Closed by RecordCheckpointed or RecordCheckpointFailed. */
+  readonly checkpoint: boolean;
 }
 
 export const openIntents = (task: TaskState): OpenIntents => ({
@@ -20,4 +22,5 @@ export const openIntents = (task: TaskState): OpenIntents => ({
   delete: task.status === "deleting",
   execStarts: Object.entries(task.execs).flatMap(([execId, exec]) => (exec.status === "starting" ? [execId] : [])),
   signals: task.signals,
+  checkpoint: task.checkpointing,
 });

@@ -13,6 +13,8 @@ const answers = [
   "RecordSignalFailed",
   "RecordDeleteFailed",
   "RecordExecStartFailed",
+  "RecordCheckpointed",
+  "RecordCheckpointFailed",
 ] as const;
 
 /** What may be reported of any task that the shim has created. */
@@ -20,6 +22,7 @@ const reports = [
   "RecordOomed",
   "RecordUpdated",
   "RecordShimLost",
+  "RecordShimReplaced",
   "RecordExecStarted",
   "RecordExecExited",
   "RecordExecDeleted",
@@ -50,6 +53,7 @@ export const taskChart = buildChart<TaskStatus, TaskCommand["type"]>("task", "ab
   running: {
     ...stay("running", [
       "SignalTask",
+      "CheckpointTask",
       "AddExec",
       "StartExec",
       "RecordStarted",
@@ -61,7 +65,7 @@ export const taskChart = buildChart<TaskStatus, TaskCommand["type"]>("task", "ab
     RecordExited: "stopped",
   },
   paused: {
-    ...stay("paused", ["SignalTask", "RecordStarted", "RecordPaused", ...reports, ...answers]),
+    ...stay("paused", ["SignalTask", "CheckpointTask", "RecordStarted", "RecordPaused", ...reports, ...answers]),
     RecordResumed: "running",
     RecordExited: "stopped",
   },

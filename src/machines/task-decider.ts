@@ -80,24 +80,40 @@ function taskFacts(state: TaskState, command: Exclude<TaskCommand, ExecCommand>)
       return [{ type: "TaskOomed", data: {} }];
     case "RecordUpdated":
       return [{ type: "TaskUpdated", data: { resources: command.resources, annotations: command.annotations } }];
+    case "CheckpointTask": {
+      const { path, exit } = command;
+      return state.checkpointing ? [] : [{ type: "TaskCheckpointing", data: { path, exit } }];
+    }
+    case "RecordCheckpointed":
+      return state.checkpointing ? [{ type: "TaskCheckpointed", data: { content: command.content } }] : [];
+    case "RecordCheckpointFailed":
+      return state.checkpointing ? [{ type: "TaskCheckpointFailed", data: { message: command.message } }] : [];
     case "RecordShimLost":
       return state.shim === null ? [] : [{ type: "TaskShimLost", data: { message: command.message } }];
+    case "RecordShimReplaced":
+      return state.shim === null ? [{ type: "TaskShimReplaced", data: { shim: command.shim } }] : [];
     case "RecordExited":
       if (state.exit !== null) return [];
-      if (status !== "starting") return [exited(command.exit)];
-      return [{ type: "TaskStarted", data: { pid: state.pid } }, exited(command.exit)];
+      if (status !== "starting") return [exited(state, command.exit)];
+      return [{ type: "TaskStarted", data: { pid: state.pid } }, exited(state, command.exit)];
     case "DeleteTask":
       return status === "deleting" ? [] : [{ type: "TaskDeleting", data: {} }];
     case "RecordDeleted": {
       if (status === "absent") return [];
       const deleted = { type: "TaskDeleted", data: exitData(command.exit) } as const;
-      return state.exit === null ? [exited(command.exit), deleted] : [deleted];
+      return state.exit === null ? [exited(state, command.exit), deleted] : [deleted];
     }
     case "RecordDeleteFailed":
       return status === "deleting" ? [{ type: "TaskDeleteFailed", data: { message: command.message } }] : [];
   }
 }
 
-const exited = (exit: Exit): TaskFact => ({ type: "TaskExited", data: exitData(exit) });
+const SIGKILL_STATUS = 128 + 9;
+
+/** Why a container ended is asked of its exit, so what came before it is said there again. */
+const exited = ({ oomed }: TaskState, exit: Exit): TaskFact => {
+  const oomKilled = oomed && exit.status === SIGKILL_STATUS;
+  return { type: "TaskExited", data: { ...exitData(exit), ...(oomKilled ? { oomKilled } : {}) } };
+};
 
 const exitData = ({ pid, status, exitedAt, known }: Exit): Exit => ({ pid, status, exitedAt, known });

@@ -10,6 +10,7 @@ export const noTask: TaskState = {
   rootfs: [],
   io: { stdin: "", stdout: "", stderr: "", terminal: false },
   options: null,
+  checkpoint: "",
   shim: null,
   pid: 0,
   exit: null,
@@ -17,6 +18,7 @@ export const noTask: TaskState = {
   resources: null,
   execs: {},
   signals: [],
+  checkpointing: false,
   createdAt: 0n,
   startedAt: 0n,
 };
@@ -24,8 +26,8 @@ export const noTask: TaskState = {
 export function evolveTask(state: TaskState, fact: Timed<TaskFact>): TaskState {
   switch (fact.type) {
     case "TaskCreating": {
-      const { bundle, runtime, rootfs, io, options } = fact.data;
-      return { ...noTask, status: "creating", bundle, runtime, rootfs, io, options, createdAt: fact.time };
+      const { bundle, runtime, rootfs, io, options, checkpoint } = fact.data;
+      return { ...noTask, status: "creating", bundle, runtime, rootfs, io, options, checkpoint, createdAt: fact.time };
     }
     case "TaskCreated":
       return { ...state, status: "created", pid: fact.data.pid, shim: fact.data.shim };
@@ -50,8 +52,15 @@ export function evolveTask(state: TaskState, fact: Timed<TaskFact>): TaskState {
       return { ...state, oomed: true };
     case "TaskUpdated":
       return { ...state, resources: fact.data.resources ?? state.resources };
+    case "TaskCheckpointing":
+      return { ...state, checkpointing: true };
+    case "TaskCheckpointed":
+    case "TaskCheckpointFailed":
+      return { ...state, checkpointing: false };
     case "TaskShimLost":
       return { ...state, shim: null };
+    case "TaskShimReplaced":
+      return { ...state, shim: fact.data.shim };
     case "TaskExited":
       return { ...state, status: state.status === "deleting" ? "deleting" : "stopped", exit: exitOf(fact.data) };
     case "TaskDeleting":

@@ -29,6 +29,8 @@ export function refuseTask({ status }: TaskState, command: TaskCommand): Rejecti
       return rejection("Unknown", reason, `cannot pause ${pausable(status)}`);
     case "RecordResumed":
       return rejection("Unknown", reason, `cannot resume ${pausable(status)}`);
+    case "CheckpointTask":
+      return rejection("Unknown", reason, `cannot checkpoint ${checkpointable(status)}`);
     case "SignalTask":
       return processFinished();
     case "StartExec":
@@ -85,6 +87,11 @@ function processState(status: TaskStatus): string {
 function pausable(status: TaskStatus): string {
   if (status === "created" || status === "starting") return "task in created state";
   return status === "deleting" ? "a deleted process" : `a ${status} container`;
+}
+
+/** And what it cannot checkpoint. */
+function checkpointable(status: TaskStatus): string {
+  return status === "created" || status === "starting" ? "a task in created state" : pausable(status);
 }
 
 const capitalized = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);

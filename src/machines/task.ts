@@ -5,6 +5,7 @@
  */
 import type {
   AnyValue,
+  Descriptor,
   Exit,
   FactType,
   Labels,
@@ -46,7 +47,9 @@ export interface TaskState {
   readonly rootfs: readonly Mount[];
   readonly io: ProcessIo;
   readonly options: AnyValue | null;
-  /** Null until the shim has answered TaskCreate, and again once the shim is lost. */
+  /** The directory that it is restored from, empty for one that begins anew. */
+  readonly checkpoint: string;
+  /** Null until the shim has answered TaskCreate, and again once the shim is lost and not replaced. */
   readonly shim: ShimEndpoint | null;
   readonly pid: number;
   readonly exit: Exit | null;
@@ -56,6 +59,8 @@ export interface TaskState {
   readonly execs: Readonly<Record<string, ExecState>>;
   /** Signals whose outcome is open, oldest first; bounded by the daemon's number of calls under way. */
   readonly signals: readonly OpenSignal[];
+  /** A checkpoint was asked for, and its outcome is not yet recorded. */
+  readonly checkpointing: boolean;
   readonly createdAt: bigint;
   readonly startedAt: bigint;
 }
@@ -100,8 +105,14 @@ export type TaskCommand =
     }
   | { readonly type: "RecordOomed" }
   | { readonly type: "RecordUpdated"; readonly resources: AnyValue | null; readonly annotations: Labels }
+  /** Intent; no fact while one is under way. Rejects what neither runs nor is paused: Unknown, in the shim's words. */
+  | { readonly type: "CheckpointTask"; readonly id: string; readonly path: string; readonly exit: boolean }
+  | { readonly type: "RecordCheckpointed"; readonly content: readonly Descriptor[] }
+  | { readonly type: "RecordCheckpointFailed"; readonly message: string }
   /** The shim is gone. The exits follow as commands of their own in the same append. */
   | { readonly type: "RecordShimLost"; readonly message: string }
+  /** No fact while the task has a shim: only one that is lost is replaced. */
+  | { readonly type: "RecordShimReplaced"; readonly shim: ShimEndpoint }
   /**
    * The first report wins, repeats lead to no fact. In `starting` it first states TaskStarted. Execs that still run are the caller's
    * to settle before (same append): exec exits precede the init's exit. Rejected in `creating`: TaskCreated must come first.

@@ -9,15 +9,13 @@ import { dirname, resolve } from "node:path";
 import koffi from "koffi";
 import { kernelError } from "./errno.ts";
 import { libc } from "./kernel.ts";
+import { tryLock } from "./lock.ts";
 import { type OperationHook, proceed } from "./operation.ts";
 
 export type FileHandle = fs.FileHandle;
 
 const fallocate = libc.func("int fallocate(int fd, int mode, int64_t offset, int64_t length)");
-const flock = libc.func("int flock(int fd, int operation)");
-const { EAGAIN, EINTR, ENOSYS, EOPNOTSUPP } = koffi.os.errno;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
+const { EINTR, ENOSYS, EOPNOTSUPP } = koffi.os.errno;
 
 export class Files {
   readonly #hook: OperationHook;
@@ -164,9 +162,6 @@ export class Files {
   /** Takes flock(2) on the open file without waiting; false when somebody else holds it. Closing the handle gives it back. */
   lock(operation: string, handle: FileHandle): boolean {
     this.#hook(operation);
-    if (flock(handle.fd, LOCK_EX | LOCK_NB) === 0) return true;
-    const errno = koffi.errno();
-    if (errno === EAGAIN) return false;
-    throw kernelError(errno, "flock");
+    return tryLock(handle.fd);
   }
 }

@@ -12,6 +12,7 @@ import { errorCode } from "../platform/mod.ts";
 import { TtrpcClosed } from "../shim/ttrpc/mod.ts";
 import { TaskStatus } from "../wire/mod.ts";
 import type { TaskKey } from "./bundle.ts";
+import { removeCheckpoint } from "./checkpoint.ts";
 import { exitOf, ownOrigin, processName, report, rowOf, type TaskContext, unknownExit } from "./context.ts";
 import { finishDelete } from "./delete.ts";
 import type { LiveShim } from "./live-shims.ts";
@@ -103,12 +104,13 @@ async function reconcile(context: TaskContext, shim: LiveShim): Promise<void> {
     connection.close();
     return recordLoss(context, key, "the shim knows of no such container");
   }
+  if (row.checkpointing) await removeCheckpoint(context, key);
   const execs = new Map<string, ProcessState | undefined>();
   for (const execId of Object.keys(row.execs)) execs.set(execId, await stateOf(connection, execId));
   await report(context, ownOrigin(context, key), key, (now) => {
     if (now === undefined) return [];
     const ofExecs = Object.entries(now.execs).flatMap(([execId, exec]) => execCommands(context, execId, exec, execs.get(execId)));
-    return [...initCommands(now, init), ...ofExecs, ...signalCommands(now, init, execs)];
+    return [...initCommands(now, init), ...ofExecs, ...signalCommands(now, init, execs), ...checkpointCommands(now)];
   });
   if (init.status === TaskStatus.STOPPED) await settleInit(context, key, init);
   else watchInit(context, shim);
@@ -156,6 +158,11 @@ function execCommands(context: TaskContext, execId: string, exec: ExecState, sta
       // A paused task's execs are paused too, whether they have been started or not.
       return exec.status === "starting" && state.pid !== 0 ? [startedCommand(execId, state.pid)] : [];
   }
+}
+
+/** Its images went to nobody, or lie in a directory that is the client's: whether they are whole, nobody has told. */
+function checkpointCommands(row: TaskState): TaskCommand[] {
+  return openIntents(row).checkpoint ? [{ type: "RecordCheckpointFailed", message: interrupted }] : [];
 }
 
 /** A signal leaves no trace but the death of its process; of any other nobody knows whether it arrived. */

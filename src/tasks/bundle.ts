@@ -41,6 +41,11 @@ export class Bundles {
     return join(this.#state, namespace, id);
   }
 
+  /** For images of the task's processes: on a disk, where the state directory may be in memory. It goes with the bundle. */
+  imagesPathOf({ namespace, id }: TaskKey, purpose: "checkpoint" | "restore"): string {
+    return join(this.#root, namespace, id, purpose);
+  }
+
   /**
    * Makes the bundle with `spec` as its config.json, byte for byte, and returns its path. When any step fails, what was made is
    * removed again.

@@ -10,6 +10,7 @@ import type { AnyValue, Mount, ProcessIo } from "../events/catalogue.ts";
 import type { Origin } from "../ledger.ts";
 import { errorCode } from "../platform/mod.ts";
 import type { TaskKey } from "./bundle.ts";
+import { restoreDirectory, type UnpackCheckpoint, unpackCheckpoint } from "./checkpoint.ts";
 import { clearAway } from "./clear-away.ts";
 import { causedBy, containerOf, type Done, processName, report, type TaskContext, throwIfStopping, transactTask } from "./context.ts";
 import { resolveRuntimePath } from "./runtime-path.ts";
@@ -25,8 +26,8 @@ export interface CreateTask {
   readonly options: AnyValue | null;
   /** Overrides the container's runtime when it is not empty. */
   readonly runtimePath: string;
-  /** A directory to restore from, empty for none. */
-  readonly checkpoint: string;
+  /** A directory to restore from, empty for none; or what fills one of the task's own. */
+  readonly checkpoint: string | UnpackCheckpoint;
 }
 
 export interface Created extends Done {
@@ -43,7 +44,8 @@ interface Launched {
 export function createTask(context: TaskContext, origin: Origin, key: TaskKey, request: CreateTask): Promise<Created> {
   return context.queue.run(processName(key), async () => {
     const bundle = context.bundles.pathOf(key);
-    const { rootfs, io, checkpoint } = request;
+    const { rootfs, io } = request;
+    const checkpoint = restoreDirectory(context, key, request.checkpoint);
     let spec: AnyValue | null = null;
     let runtime = "";
     let options: AnyValue | null = null;
@@ -58,6 +60,7 @@ export function createTask(context: TaskContext, origin: Origin, key: TaskKey, r
     let launched: Launched | undefined;
     try {
       launched = await launchShim(context, key, runtime, spec, options);
+      await unpackCheckpoint(context, key, request.checkpoint);
       const pid = await createInShim(launched.connection, { bundle, rootfs, io, options, checkpoint });
       const { connection, log, shimPid } = launched;
       const { next } = await transactTask(context, outcome, key, () => [

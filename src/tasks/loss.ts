@@ -27,6 +27,7 @@ function lossCommands(row: TaskState, message: string, status: 255 | 137, exited
   if (intents.start) commands.push({ type: "RecordStartFailed", message });
   for (const execId of intents.execStarts) commands.push({ type: "RecordExecStartFailed", execId, message });
   for (const signal of intents.signals) commands.push({ type: "RecordSignalFailed", ...signal, message });
+  if (intents.checkpoint) commands.push({ type: "RecordCheckpointFailed", message });
   if (row.shim !== null) commands.push({ type: "RecordShimLost", message });
   for (const [execId, exec] of Object.entries(row.execs)) {
     if (exec.status === "running") commands.push({ type: "RecordExecExited", execId, exit: unknownExit(exec.pid, status, exitedAt) });

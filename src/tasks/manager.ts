@@ -11,6 +11,7 @@ import type { TaskState } from "../machines/mod.ts";
 import type { Clock, Ids, OperationHook } from "../platform/mod.ts";
 import type { Any, ProcessInfo } from "../wire/mod.ts";
 import { Bundles, type TaskKey } from "./bundle.ts";
+import { type Checkpoint, type Checkpointed, checkpointTask } from "./checkpoint.ts";
 import { type Done, shimOf, type TaskContext, throwIfStopping } from "./context.ts";
 import { type Created, type CreateTask, createTask } from "./create.ts";
 import { deleteTask, type TaskDeleted } from "./delete.ts";
@@ -140,6 +141,10 @@ export class TaskManager {
 
   update(origin: Origin, id: string, update: Update): Promise<Done> {
     return this.#run((context) => updateTask(context, origin, keyOf(origin, id), update));
+  }
+
+  checkpoint(origin: Origin, id: string, checkpoint: Checkpoint): Promise<Checkpointed> {
+    return this.#run((context) => checkpointTask(context, origin, keyOf(origin, id), checkpoint));
   }
 
   resizePty(key: TaskKey, execId: string, width: number, height: number): Promise<void> {

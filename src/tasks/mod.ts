@@ -1,5 +1,6 @@
 /** The public face of tasks: the manager that runs them, and what its operations take and give. */
 export type { TaskKey } from "./bundle.ts";
+export type { Checkpoint } from "./checkpoint.ts";
 export type { CreateTask } from "./create.ts";
 export type { AddExec } from "./exec.ts";
 export type { Signal } from "./lifecycle.ts";

@@ -21,7 +21,6 @@ const ownDoings: ReadonlySet<string> = new Set([
   "/tasks/exec-started",
   "/tasks/paused",
   "/tasks/resumed",
-  "/tasks/checkpointed",
 ]);
 
 /** Payload bytes of an event of another topic that are published at most: a fact has to fit in a record. */
@@ -39,6 +38,7 @@ export async function observe(context: TaskContext, envelope: Envelope, pid: num
     const exit = decoded(payloads.TaskExit, event?.value, topic);
     const key = { namespace, id: exit.containerId };
     if (isUnknown(context, key, topic)) return;
+    if (exit.id === exit.containerId && isOfAnotherTask(context, key, exit.pid)) return;
     // Of a process that its deletion killed the shim tells the status but not the time.
     const exitedAt = unixNanoFromTimestamp(exit.exitedAt) ?? unixNanoFromTimestamp(envelope.timestamp);
     const reported = { exitStatus: exit.exitStatus, exitedAt };
@@ -78,6 +78,12 @@ function isUnknown(context: TaskContext, key: TaskKey, topic: string): boolean {
   if (rowOf(context, key) !== undefined) return false;
   context.logger.debug({ ...key, topic }, "event about a task that is not there");
   return true;
+}
+
+/** A late event of an earlier task of this name: its shim sent it again after a new one was created. */
+function isOfAnotherTask(context: TaskContext, key: TaskKey, pid: number): boolean {
+  const known = rowOf(context, key)?.pid ?? 0;
+  return known !== 0 && pid !== 0 && known !== pid;
 }
 
 function decoded<T>(codec: { decode(bytes: Uint8Array): T }, bytes: Uint8Array | undefined, topic: string): T {

@@ -32,6 +32,8 @@ export const shimDeadlineMs = {
   start: 120_000,
   /** The shim waits up to 10 s for output that is still on its way. */
   delete: 60_000,
+  /** All of the container's memory is written to a disk. */
+  checkpoint: 600_000,
   pause: 60_000,
   exec: 10_000,
   kill: 10_000,
@@ -161,6 +163,10 @@ export class ShimConnection {
 
   async resume(): Promise<void> {
     await this.#call("resume", { id: this.key.id }, shimDeadlineMs.pause);
+  }
+
+  async checkpoint(path: string, options: AnyValue | null): Promise<void> {
+    await this.#call("checkpoint", { id: this.key.id, path, options: anyOf(options) }, shimDeadlineMs.checkpoint);
   }
 
   async update(resources: AnyValue | null, annotations: Labels): Promise<void> {

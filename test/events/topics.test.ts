@@ -42,7 +42,7 @@ const spec = { typeUrl: "s", value: Buffer.from([2]) };
 
 /** Rows just after the facts that need them. */
 const rows: Readonly<Record<string, unknown>> = {
-  TaskCreated: { bundle: "/b", rootfs: [mount], io },
+  TaskCreated: { bundle: "/b", rootfs: [mount], io, checkpoint: "/images" },
   ContainerUpdated: { image: "i", labels, snapshotKey: "k" },
   ImageUpdated: { labels },
 };
@@ -187,7 +187,7 @@ test("the envelope of a fact carries its namespace and time", () => {
 
 test("an envelope that tells more than its fact takes it from the entity's row just after the fact", () => {
   assert.deepEqual(Object.keys(rows).sort(), Object.keys(schemaVersions).filter(needsRow).sort());
-  const whole = { containerId: "c", bundle: "/b", rootfs: [mount], io, checkpoint: "", pid: 7 };
+  const whole = { containerId: "c", bundle: "/b", rootfs: [mount], io, checkpoint: "/images", pid: 7 };
   assert.deepEqual(decoded(taskCreated), {
     topic: "/tasks/create",
     typeUrl: "containerd.events.TaskCreate",
@@ -235,7 +235,7 @@ test("every topic that containerd 1.6 publishes has a fact, and nothing else has
       ]),
       "/content/delete",
       ...["prepare", "commit", "remove"].map((what) => `/snapshot/${what}`),
-      // Not here: /tasks/checkpointed, for there is no fact of a checkpoint.
+      // Not here: /tasks/checkpointed, which containerd leaves to the shims.
       ...["create", "start", "exit", "delete", "oom", "exec-added", "exec-started", "paused", "resumed"].map(
         (what) => `/tasks/${what}`,
       ),

@@ -43,6 +43,12 @@ export class TestDaemon {
     return new TestDaemon(this.name, this.paths, this.#command, [...this.#args, ...args]);
   }
 
+  /** The same daemon, not started yet, with variables of its own in the environment. */
+  withEnvironment(variables: Readonly<Record<string, string>>): TestDaemon {
+    const settings = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+    return new TestDaemon(this.name, this.paths, "env", [...settings, this.#command, ...this.#args]);
+  }
+
   get address(): string {
     return this.paths.address;
   }
@@ -151,13 +157,11 @@ mutation_threshold = 0
 `,
   );
   const other = process.env.SHIPLOG_REFERENCE_CONTAINERD;
-  if (other === undefined) return new TestDaemon("containerd", paths, "containerd", ["--config", config]);
-  return new TestDaemon("containerd", paths, "env", [
-    `PATH=${dirname(other)}:${process.env.PATH}`,
-    other,
-    "--config",
-    config,
-  ]);
+  return new TestDaemon("containerd", paths, other ?? "containerd", ["--config", config]).withEnvironment({
+    // Where it leaves the images of each checkpoint that it restores from.
+    XDG_RUNTIME_DIR: paths.directory,
+    ...(other !== undefined && { PATH: `${dirname(other)}:${process.env.PATH}` }),
+  });
 }
 
 async function answers(address: string): Promise<boolean> {

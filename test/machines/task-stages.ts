@@ -4,9 +4,9 @@ import type { ExecStatus, TaskFact, TaskStatus } from "../../src/machines/task.t
 export const io = { stdin: "", stdout: "/out", stderr: "", terminal: false };
 export const shim = { address: "unix:///s", version: 2 };
 export const exit = { pid: 42, status: 137, exitedAt: 99n, known: true };
-export const spec = { bundle: "/b", runtime: "io.containerd.runc.v2", rootfs: [], io, options: null };
+export const spec = { bundle: "/b", runtime: "io.containerd.runc.v2", rootfs: [], io, options: null, checkpoint: "" };
 
-export const creating: TaskFact = { type: "TaskCreating", data: { ...spec, checkpoint: "" } };
+export const creating: TaskFact = { type: "TaskCreating", data: spec };
 export const created: TaskFact = { type: "TaskCreated", data: { pid: 42, shim } };
 export const starting: TaskFact = { type: "TaskStarting", data: {} };
 export const started: TaskFact = { type: "TaskStarted", data: { pid: 42 } };

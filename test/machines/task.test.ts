@@ -8,11 +8,13 @@ import { exit, exited, shim, started, taskIn } from "./task-stages.ts";
 
 const { given } = specify(taskDecider);
 const id = "t";
-const create: TaskCommand = { type: "CreateTask", id, ...stage.spec, checkpoint: "" };
+const create: TaskCommand = { type: "CreateTask", id, ...stage.spec };
 const recordCreated: TaskCommand = { type: "RecordCreated", pid: 42, shim };
 const recordStarted: TaskCommand = { type: "RecordStarted", pid: 42 };
 const recordExited: TaskCommand = { type: "RecordExited", exit };
 const recordDeleted: TaskCommand = { type: "RecordDeleted", exit };
+const checkpoint: TaskCommand = { type: "CheckpointTask", id, path: "", exit: true };
+const checkpointing: TaskFact = { type: "TaskCheckpointing", data: { path: "", exit: true } };
 const signal = { execId: "", signal: 9, all: false };
 const signalling: TaskFact = { type: "TaskSignalling", data: signal };
 const message = "m";
@@ -59,7 +61,19 @@ const settled: readonly (readonly [TaskCommand, readonly TaskStatus[]])[] = [
   [recordExited, ["stopped", "deleting"]],
   [{ type: "DeleteTask", id }, ["deleting"]],
   [recordDeleted, ["absent"]],
+  [
+    { type: "RecordCheckpointed", content: [] },
+    ["absent", "creating", "created", "starting", "running", "paused", "stopped", "deleting"],
+  ],
+  [
+    { type: "RecordCheckpointFailed", message },
+    ["absent", "creating", "created", "starting", "running", "paused", "stopped", "deleting"],
+  ],
   [{ type: "RecordShimLost", message }, ["creating"]],
+  [
+    { type: "RecordShimReplaced", shim: { address: "unix:///other", version: 2 } },
+    ["created", "starting", "running", "paused", "stopped", "deleting"],
+  ],
   [
     { type: "RecordStartFailed", message },
     ["absent", "creating", "created", "running", "paused", "stopped", "deleting"],
@@ -105,6 +119,12 @@ const refusals: readonly (readonly [TaskCommand, TaskStatus, string, string])[] 
   [{ type: "RecordPaused" }, "deleting", "Unknown", "cannot pause a deleted process: unknown"],
   [{ type: "RecordResumed" }, "created", "Unknown", "cannot resume task in created state: unknown"],
   [{ type: "RecordResumed" }, "stopped", "Unknown", "cannot resume a stopped container: unknown"],
+  [checkpoint, "absent", "NotFound", "task t not found"],
+  [checkpoint, "creating", "NotFound", "container not created: not found"],
+  [checkpoint, "created", "Unknown", "cannot checkpoint a task in created state: unknown"],
+  [checkpoint, "starting", "Unknown", "cannot checkpoint a task in created state: unknown"],
+  [checkpoint, "stopped", "Unknown", "cannot checkpoint a stopped container: unknown"],
+  [checkpoint, "deleting", "Unknown", "cannot checkpoint a deleted process: unknown"],
   [{ type: "SignalTask", id, ...signal }, "absent", "NotFound", "task t not found"],
   [{ type: "SignalTask", id, ...signal }, "creating", "NotFound", "container not created: not found"],
   [{ type: "SignalTask", id, ...signal }, "stopped", "NotFound", "process already finished: not found"],
@@ -160,6 +180,7 @@ test("a new task has nothing of the one before", () => {
     signalling,
     { type: "TaskOomed", data: {} },
     { type: "TaskUpdated", data: { resources: { typeUrl: "t", value: new Uint8Array([1]) }, annotations: {} } },
+    checkpointing,
     stage.execAdded,
     exited,
     stage.deleting,
@@ -239,6 +260,27 @@ test("a signal is an intent until its outcome is recorded", () => {
   assert.deepEqual(failed.signals, [signal, signal]);
 });
 
+test("a checkpoint is an intent until its outcome is recorded, also when the task has ended with it", () => {
+  const content = [{ mediaType: "m", digest: "sha256:x", size: 1, annotations: {} }];
+  for (const status of ["running", "paused"] as const) {
+    const asked = given(...taskIn[status])
+      .when(checkpoint)
+      .decides(checkpointing);
+    assert.deepEqual([asked.status, asked.checkpointing], [status, true]);
+    given(...taskIn[status], checkpointing)
+      .when(checkpoint)
+      .decides();
+    const taken = given(...taskIn[status], checkpointing, exited)
+      .when({ type: "RecordCheckpointed", content })
+      .decides({ type: "TaskCheckpointed", data: { content } });
+    assert.deepEqual([taken.status, taken.checkpointing], ["stopped", false]);
+    const failed = given(...taskIn[status], checkpointing)
+      .when({ type: "RecordCheckpointFailed", message })
+      .decides({ type: "TaskCheckpointFailed", data: { message } });
+    assert.deepEqual([failed.status, failed.checkpointing], [status, false]);
+  }
+});
+
 test("each time that memory runs out is a fact", () => {
   const oomed: TaskFact = { type: "TaskOomed", data: {} };
   for (const status of ["created", "starting", "running", "paused", "stopped", "deleting"] as const) {
@@ -271,6 +313,34 @@ test("a lost shim is lost once, and the task stays as it is", () => {
       .when({ type: "RecordShimLost", message })
       .decides();
   }
+});
+
+test("a lost shim is replaced once, and the task stays as it is", () => {
+  const lost: TaskFact = { type: "TaskShimLost", data: { message } };
+  const other = { address: "unix:///other", version: 2 };
+  const replaced: TaskFact = { type: "TaskShimReplaced", data: { shim: other } };
+  for (const status of ["created", "starting", "running", "paused", "stopped", "deleting"] as const) {
+    const state = given(...taskIn[status], lost)
+      .when({ type: "RecordShimReplaced", shim: other })
+      .decides(replaced);
+    assert.deepEqual([state.shim, state.status], [other, status]);
+  }
+});
+
+test("an exit says that memory ran out when it was a kill after that, and only then", () => {
+  const oomed: TaskFact = { type: "TaskOomed", data: {} };
+  const killed = { pid: 7, status: 137, exitedAt: 5n, known: true };
+  const ended = { ...killed, status: 0 };
+  const record = (exit: typeof killed): TaskCommand => ({ type: "RecordExited", exit });
+  given(...taskIn.running, oomed)
+    .when(record(killed))
+    .decides({ type: "TaskExited", data: { ...killed, oomKilled: true } });
+  given(...taskIn.running, oomed)
+    .when(record(ended))
+    .decides({ type: "TaskExited", data: ended });
+  given(...taskIn.running)
+    .when(record(killed))
+    .decides({ type: "TaskExited", data: killed });
 });
 
 test("a fact of a later version passes by the fold", () => {

@@ -48,6 +48,19 @@ test("an exit that is reported many times is recorded once, as it was first told
   assert.equal((await daemon.only("often", "TaskExited")).status, 42);
 });
 
+test("the exit of an earlier task is not taken for that of the one that has its name now", async () => {
+  const earlier = await daemon.run("again", ["sleep", "1000"]);
+  await daemon.kill("again");
+  await daemon.wait("again");
+  await daemon.manager.delete(daemon.origin, "again");
+  const { pid } = await daemon.create("again");
+  await exitOf("again", "again", earlier, 42, 5_000n);
+  await daemon.manager.start(daemon.origin, "again", "");
+  await daemon.kill("again");
+  const exit = await daemon.wait("again");
+  assert.deepEqual([exit.pid, exit.status], [pid, 137]);
+});
+
 test("an out-of-memory kill is recorded once, before the exit when it is told before", async () => {
   await daemon.run("oom", ["sleep", "1000"]);
   const oom = () => forward("/tasks/oom", "containerd.events.TaskOOM", payloads.TaskOOM, { containerId: "oom" });

@@ -52,6 +52,14 @@ export class TaskDaemon {
     return this.#open.ledger;
   }
 
+  get tables() {
+    return this.#open.tables;
+  }
+
+  get log() {
+    return this.#open.log;
+  }
+
   #newManager(): TaskManager {
     const { stateDir, rootDir, address, ttrpcAddress } = this.workshop;
     return new TaskManager({

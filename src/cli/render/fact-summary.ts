@@ -18,7 +18,12 @@ const signalNames = new Map(Object.entries(constants.signals).map(([name, number
 const signalName = (signal: number) => signalNames.get(signal) ?? `signal ${signal}`;
 
 const signal: Summary = (data) =>
-  joined(signalName(data.number("signal")), execId(data), data.flag("all") ? "to every process" : "", data.text("message"));
+  joined(
+    signalName(data.number("signal")),
+    execId(data),
+    data.flag("all") ? "to every process" : "",
+    data.text("message"),
+  );
 
 /** Of a process that ended: `pid 12 · status 137 (SIGKILL)`. */
 const exit: Summary = (data) => {
@@ -30,14 +35,16 @@ const exit: Summary = (data) => {
 
 const resource: Summary = (data) => `${data.text("type")} ${shortDigest(data.text("id"))}`;
 const target = (data: Fields) => named("target", shortDigest(data.under("target").text("digest")));
-const parent: Summary = (data) => joined(data.text("parent") === "" ? "empty" : `on ${shortDigest(data.text("parent"))}`, labels(data));
+const parent: Summary = (data) =>
+  joined(data.text("parent") === "" ? "empty" : `on ${shortDigest(data.text("parent"))}`, labels(data));
 const fieldsChanged: Summary = (data) => `changed ${data.names().join(", ")}`;
 
 const summaries: Readonly<Record<FactType, Summary>> = {
   NamespaceCreated: (data) => joined(data.flag("implicit") ? "by the first write within it" : "", labels(data)),
   NamespaceUpdated: allLabels,
   NamespaceDeleted: nothing,
-  ContainerCreated: (data) => joined(named("image", data.text("image")), data.under("runtime").text("name"), labels(data)),
+  ContainerCreated: (data) =>
+    joined(named("image", data.text("image")), data.under("runtime").text("name"), labels(data)),
   ContainerUpdated: fieldsChanged,
   ContainerDeleted: nothing,
   ImageCreated: (data) => joined(target(data), labels(data)),
@@ -49,7 +56,10 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   LeaseDeleted: nothing,
   LeaseExpired: nothing,
   IngestStarted: (data) =>
-    joined(data.number("total") > 0 ? bytes(data.number("total")) : "", named("expected", shortDigest(data.text("expected")))),
+    joined(
+      data.number("total") > 0 ? bytes(data.number("total")) : "",
+      named("expected", shortDigest(data.text("expected"))),
+    ),
   IngestCommitted: (data) => joined(shortDigest(data.text("digest")), bytes(data.number("size"))),
   IngestAborted: (data) => data.text("reason"),
   BlobCommitted: (data) => joined(bytes(data.number("size")), labels(data)),
@@ -59,7 +69,12 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   SnapshotViewed: parent,
   SnapshotCommitted: (data) => `as ${shortDigest(data.text("name"))}`,
   SnapshotSealed: (data) =>
-    joined(`from ${data.text("key")}`, bytes(data.number("size")), counted(data.number("inodes"), "inode"), labels(data)),
+    joined(
+      `from ${data.text("key")}`,
+      bytes(data.number("size")),
+      counted(data.number("inodes"), "inode"),
+      labels(data),
+    ),
   SnapshotUpdated: allLabels,
   SnapshotRemoved: collected,
   TaskCreating: (data) => data.text("runtime"),
@@ -74,9 +89,13 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   TaskSignalled: signal,
   TaskSignalFailed: signal,
   TaskUpdated: nothing,
+  TaskCheckpointing: (data) => joined(named("to", data.text("path")), data.flag("exit") ? "and to end with it" : ""),
+  TaskCheckpointed: (data) => (data.list("content").length === 0 ? "" : `${data.list("content").length} blobs`),
+  TaskCheckpointFailed: message,
   TaskOomed: nothing,
   TaskShimLost: message,
-  TaskExited: exit,
+  TaskShimReplaced: nothing,
+  TaskExited: (data) => joined(exit(data), data.flag("oomKilled") ? "out of memory" : ""),
   TaskDeleting: nothing,
   TaskDeleteFailed: message,
   TaskDeleted: exit,

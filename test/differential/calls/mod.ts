@@ -1,5 +1,6 @@
 /** Every scenario, service by service. */
 import type { Scenario } from "../scenario.ts";
+import * as checkpoints from "./checkpoints.ts";
 import * as collection from "./collection.ts";
 import * as containers from "./containers.ts";
 import * as content from "./content.ts";
@@ -23,6 +24,7 @@ export const scenarios: readonly Scenario[] = [
   ...diff.scenarios,
   ...collection.scenarios,
   ...tasks.scenarios,
+  ...checkpoints.scenarios,
   ...events.scenarios,
   ...introspection.scenarios,
   ...transport.scenarios,

@@ -1,36 +1,14 @@
 /** containerd.services.tasks.v1.Tasks, with containers that run for a short time. Their root directory is busybox alone. */
-import { readFile } from "node:fs/promises";
-import { gzipSync } from "node:zlib";
-import { containers, content, diff, type Mount, snapshots, tasks } from "../../../src/wire/mod.ts";
-import { createHash } from "node:crypto";
+import { containers, tasks } from "../../../src/wire/mod.ts";
 import { removeRuncTraces } from "../../harness/runc-traces.ts";
 import { execSpec, runtimeSpec } from "../../harness/spec.ts";
 import { endShims } from "../../harness/traces.ts";
-import { archive } from "../../snapshots/tar-builder.ts";
-import type { Reply } from "../invoke.ts";
-import { callsOf, type Memory, type Scenario } from "../scenario.ts";
+import { callsOf, type Scenario } from "../scenario.ts";
+import { mountsOf, preparingRoot } from "./root.ts";
 
 const namespace = "api-tasks";
 const call = callsOf(tasks.TasksDefinition, { namespace });
 const container = callsOf(containers.ContainersDefinition, { namespace });
-const blob = callsOf(content.ContentDefinition, { namespace });
-const snapshot = callsOf(snapshots.SnapshotsDefinition, { namespace });
-const differ = callsOf(diff.DiffDefinition, { namespace });
-/** Keeps it from being collected, whenever that happens. */
-const kept = { "containerd.io/gc.root": "yes" };
-
-const applets = ["sh", "sleep", "true", "false", "cat", "echo"];
-const busybox = await readFile("/bin/busybox");
-const layer = gzipSync(
-  archive(
-    ...["bin/", "proc/", "dev/"].map((name) => ({ name, flag: "5", mode: 0o755 })),
-    { name: "bin/busybox", content: busybox, mode: 0o755 },
-    ...applets.map((name) => ({ name: `bin/${name}`, flag: "2", linkName: "busybox" })),
-  ),
-);
-const layerDigest = `sha256:${createHash("sha256").update(layer).digest("hex")}`;
-const mediaType = "application/vnd.oci.image.layer.v1.tar+gzip";
-
 const create = (id: string, ...args: string[]) =>
   container(`container ${id}`, "create", {
     container: {
@@ -39,9 +17,8 @@ const create = (id: string, ...args: string[]) =>
       spec: runtimeSpec(args, { cgroup: `/${namespace}/${id}` }),
     },
   });
-const mounts = ({ kept }: Memory) => kept.get("mounts") as Mount[];
 const task = (name: string, containerId: string, request: object = {}, options = {}) =>
-  call(name, "create", (memory) => ({ containerId, rootfs: mounts(memory), ...request }), options);
+  call(name, "create", (memory) => ({ containerId, rootfs: mountsOf(memory), ...request }), options);
 const of = (
   name: string,
   method: "start" | "delete" | "get" | "wait" | "pause" | "resume" | "listPids" | "deleteProcess",
@@ -51,15 +28,6 @@ const of = (
 ) => call(name, method, { containerId, ...(execId !== "" && { execId }) } as { containerId: string }, options);
 const kill = (name: string, containerId: string, request: object = {}, options = {}) =>
   call(name, "kill", { containerId, signal: 9, ...request }, options);
-
-const preparing = (key: string) => [
-  blob("a layer", "write", [{ action: content.WriteAction.COMMIT, ref: "layer", data: layer, labels: kept }]),
-  snapshot("prepare", "prepare", { snapshotter: "overlayfs", key, labels: kept }, { keep: keepMounts }),
-  differ("apply", "apply", ({ kept }) => ({
-    diff: { mediaType, digest: layerDigest, size: BigInt(layer.length) },
-    mounts: kept.get("mounts") as Mount[],
-  })),
-];
 
 const methods = ["start", "get", "delete", "wait", "pause", "resume", "listPids"] as const;
 
@@ -104,7 +72,7 @@ const absent: Scenario = {
 const life: Scenario = {
   name: "tasks",
   calls: [
-    ...preparing("root"),
+    ...preparingRoot(namespace, "root"),
     create("one", "sleep", "1000"),
     task("create", "one", {}, { later: ["/tasks/create"] }),
     task("create twice", "one"),
@@ -203,7 +171,7 @@ const life: Scenario = {
 const short: Scenario = {
   name: "tasks that end",
   calls: [
-    ...preparing("root-2"),
+    ...preparingRoot(namespace, "root-2"),
     create("exits", "sh", "-c", "exit 7"),
     task("create one that exits", "exits", {}, { later: ["/tasks/create"] }),
     of("start one that exits", "start", "exits", "", { later: ["/tasks/start", "/tasks/exit"] }),
@@ -242,10 +210,6 @@ const short: Scenario = {
   ],
   cleanUp: clearAway,
 };
-
-function keepMounts({ messages }: Reply, kept: Map<string, unknown>): void {
-  kept.set("mounts", (messages[0] as { mounts: Mount[] } | undefined)?.mounts ?? []);
-}
 
 async function clearAway(daemon: { readonly address: string }): Promise<void> {
   await endShims(daemon.address);

@@ -1,32 +1,17 @@
-/** The script of `ctr` commands that both daemons run, and what of the output is allowed to differ. */
+/** The life of an image and its containers, and the errors on the way: what everyday use of ctr comes to. */
+import { plain, type Script, type ScriptStep, type Setting } from "./step.ts";
 
-export interface ScriptStep {
-  readonly args: readonly string[];
-  /** Runs before the next step until its output (ids and times aside) contains this: for what happens on its own time. */
-  readonly until?: string;
-  /** Rows that only one daemon can have, by name and reason; matching lines are left out on both sides. */
-  /** The order of the lines says nothing. */
-  readonly unordered?: true;
-  readonly differs?: { readonly reason: string; readonly lines: RegExp };
-}
+export const life: Script = { name: "life", steps };
 
-export interface ScriptImage {
-  readonly name: string;
-  readonly archive: string;
-  readonly manifest: string;
-  readonly layer: string;
-  readonly fifos: string;
-  readonly namespace: string;
-}
-
-export function script({ name, archive, manifest, layer, fifos, namespace }: ScriptImage): readonly ScriptStep[] {
-  const run = (...args: readonly string[]): ScriptStep => ({ args: ["run", "--fifo-dir", fifos, ...args] });
-  const tasks = (...args: readonly string[]): ScriptStep => ({ args: ["tasks", ...args] });
-  const plain = (...args: readonly string[]): ScriptStep => ({ args });
+function steps({ image, fifos, namespace }: Setting): readonly ScriptStep[] {
+  const { name, archive, manifest } = image;
+  const [layer = ""] = image.layers;
+  const run = (...args: readonly string[]) => plain("run", "--fifo-dir", fifos, ...args);
+  const tasks = (...args: readonly string[]) => plain("tasks", ...args);
   const missing = `sha256:${"0".repeat(64)}`;
   return [
     {
-      args: ["version"],
+      command: ["version"],
       differs: {
         reason: "each names its own version",
         lines: /^ *(Version|Revision|UUID|Go version):|^WARNING: (version|revision) mismatch/,
@@ -80,7 +65,7 @@ export function script({ name, archive, manifest, layer, fifos, namespace }: Scr
     tasks("rm", "sleeper"),
     tasks("start", "--null-io", "sleeper"),
     tasks("kill", "-s", "SIGKILL", "sleeper"),
-    { args: ["tasks", "ls"], until: "STOPPED" },
+    { command: ["tasks", "ls"], until: "STOPPED" },
     tasks("kill", "sleeper"),
     tasks("ps", "sleeper"),
     tasks("rm", "sleeper"),
@@ -139,7 +124,7 @@ export function script({ name, archive, manifest, layer, fifos, namespace }: Scr
     plain("images", "rm", name),
     plain("images", "ls", "-q"),
     {
-      args: ["plugins", "ls"],
+      command: ["plugins", "ls"],
       unordered: true,
       differs: {
         reason: "containerd ships snapshotters and internals that shiplog does not have",

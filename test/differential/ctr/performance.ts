@@ -1,0 +1,89 @@
+/** One script on one daemon: what each command answered, and the events of all of them. */
+import { execFile } from "node:child_process";
+import { cp, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CtrEvents, type CtrResult, ctr } from "../../harness/ctr.ts";
+import type { TestDaemon } from "../../harness/daemons.ts";
+import { eventually } from "../../harness/eventually.ts";
+import { runtimeSpec } from "../../harness/spec.ts";
+import { normalize } from "./normalize.ts";
+import type { Script, ScriptStep, Setting } from "./step.ts";
+
+export interface Answer {
+  readonly command: string;
+  readonly code: number;
+  readonly output: readonly string[];
+  readonly errors: readonly string[];
+}
+
+export interface Performance {
+  readonly answers: readonly Answer[];
+  readonly events: readonly string[];
+}
+
+/** A line for the shell that takes longer has hung. */
+const SHELL_MS_MAX = 60_000;
+
+/** `newer` says whether ctr has what Debian 13's has. */
+export async function perform(
+  script: Script,
+  daemon: TestDaemon,
+  setting: Setting,
+  newer: boolean,
+): Promise<Performance> {
+  const tidy = (text: string) => normalize(text, { daemon: daemon.paths.directory, ...setting });
+  const events = await CtrEvents.start(daemon.address);
+  const answers: Answer[] = [];
+  for (const step of script.steps(setting).filter((step) => newer || step.newer !== true)) {
+    const { code, stdout, stderr } = await answerTo(step, daemon, setting);
+    const apart = step.differs?.newer === true && !newer ? undefined : step.differs;
+    const lines = (text: string) => {
+      const left = tidy(text)
+        .split("\n")
+        .filter((line) => line !== "" && !apart?.lines.test(line));
+      return step.unordered === true ? left.sort() : left;
+    };
+    const command = typeof step.command === "string" ? step.command : step.command.join(" ");
+    answers.push({ command: tidy(command), code, output: lines(stdout), errors: lines(stderr) });
+  }
+  const seen = (await events.end(daemon.address)).map(tidy);
+  // 1.7 tells of the snapshots that it collects, 1.6 and shiplog of those that clients remove; both are in the tests of collection.
+  return { answers, events: newer ? seen.filter((event) => !event.includes(" /snapshot/remove ")) : seen };
+}
+
+function answerTo({ command, until }: ScriptStep, daemon: TestDaemon, setting: Setting): Promise<CtrResult> {
+  const ask = () =>
+    typeof command === "string"
+      ? inShell(command, daemon.address, setting)
+      : ctr(daemon.address, setting.namespace, command);
+  if (until === undefined) return ask();
+  return eventually(`${String(command)} shows ${until}`, async () => {
+    const result = await ask();
+    return result.stdout.includes(until) ? result : undefined;
+  });
+}
+
+function inShell(line: string, address: string, { namespace, directory }: Setting): Promise<CtrResult> {
+  const env = { PATH: process.env.PATH, HOME: "/root", CONTAINERD_ADDRESS: address, CONTAINERD_NAMESPACE: namespace };
+  return new Promise((resolve) => {
+    const options = { cwd: directory, env, timeout: SHELL_MS_MAX };
+    const child = execFile("bash", ["-c", line], options, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });
+    });
+    child.stdin!.end();
+  });
+}
+
+/** Makes what the scripts name, in `directory`; `base` is the tree of the image's first layer. */
+export async function furnish({ directory, fifos, namespace }: Setting, base: string): Promise<void> {
+  await mkdir(fifos, { recursive: true });
+  await cp(base, join(directory, "rootfs"), { recursive: true, verbatimSymlinks: true });
+  await writeFile(join(directory, "env"), "FROM_FILE=yes\n");
+  const seccomp = {
+    defaultAction: "SCMP_ACT_ALLOW",
+    syscalls: [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO" }],
+  };
+  await writeFile(join(directory, "seccomp.json"), JSON.stringify(seccomp));
+  const spec = JSON.parse(runtimeSpec(["echo", "configured"], { cgroup: `/${namespace}/configured` }).value.toString());
+  await writeFile(join(directory, "spec.json"), JSON.stringify({ ...spec, root: { path: join(directory, "rootfs") } }));
+}

@@ -1,0 +1,145 @@
+/** Containers made and run with each flag: what they are, and what runs in them. */
+import { plain, type Script, type ScriptStep, type Setting, shell, terminal } from "./step.ts";
+
+export const run: Script = { name: "run", steps };
+
+/** Flags that make the spec and the snapshot of a container, for `containers create` and `run` alike. */
+const described = (directory: string): readonly string[] => [
+  ...["--snapshotter", "native", "--snapshotter-label", "of=container"],
+  ...["--cwd", "/tmp", "--env", "A=1", "--env-file", `${directory}/env`],
+  ...["--label", "l=1", "--annotation", "an=1"],
+  ...["--mount", `type=bind,src=${directory},dst=/host,options=rbind:ro`],
+  ...["--net-host", "--read-only", "--allow-new-privs"],
+  ...["--memory-limit", "67108864", "--cpu-quota", "50000", "--cpu-period", "100000"],
+  ...["--device", "/dev/fuse", "--cap-add", "CAP_NET_ADMIN", "--cap-drop", "CAP_KILL"],
+  ...["--rootfs-propagation", "private", "--no-pivot", "--runtime", "io.containerd.runc.v2"],
+];
+
+function steps({ image, directory, shared, fifos, namespace }: Setting): readonly ScriptStep[] {
+  const { name } = image;
+  const ran = (...args: readonly string[]) => plain("run", "--rm", "--fifo-dir", fifos, ...args);
+  const created = (id: string, ...args: readonly string[]): readonly ScriptStep[] => [
+    plain("containers", "create", ...args, id, "true"),
+    plain("containers", "info", id),
+  ];
+  const group = (...files: readonly string[]) =>
+    shell(`cat ${files.map((file) => `/sys/fs/cgroup/*/${namespace}/limited/${file}`).join(" ")} 2>/dev/null; true`);
+  return [
+    plain("images", "import", image.archive),
+    ...created("all", ...described(directory), "--with-ns", "ipc:/proc/1/ns/ipc", name),
+    ...created("privileged", "--privileged", "--seccomp", "--tty", name),
+    ...created("profiled", "--seccomp", "--seccomp-profile", `${directory}/seccomp.json`, name),
+    ...created("armoured", "--apparmor-profile", "some", "--rdt-class", "some", "--gpus", "0", name),
+    ...created("rooted", "--rootfs", `${directory}/rootfs`),
+    ...created("elsewhere", "--runtime", "io.containerd.other.v1", "--runtime-config-path", "/some/path", name),
+    plain("containers", "create", "--config", `${directory}/spec.json`, "--pid-file", `${directory}/pid`, "configured"),
+    plain("containers", "info", "--spec", "configured"),
+    plain("containers", "create", "--snapshotter", "nothing", name, "nowhere", "true"),
+    plain("containers", "create", "example.test/nothing:1", "nowhere", "true"),
+    plain("containers", "create", name, "bad id", "true"),
+    { command: ["containers", "create", "--hostname", "called", "--user", "1:2", name, "called", "true"], newer: true },
+    { command: ["containers", "info", "called"], newer: true },
+    plain("containers", "ls", "--quiet"),
+    plain("containers", "ls", `image==${name}`, "id==rooted"),
+    plain("containers", "ls", "runtime.name==io.containerd.other.v1"),
+    plain("containers", "label", "all", "l=", "m=2"),
+    plain("containers", "label", "all"),
+    plain("containers", "label", "nothing", "a=b"),
+    plain("containers", "info", "--spec", "nothing"),
+    plain("snapshots", "--snapshotter", "native", "info", "all"),
+    plain("containers", "rm", "--keep-snapshot", "all"),
+    plain("snapshots", "--snapshotter", "native", "info", "all"),
+    plain("containers", "rm", "privileged", "nothing", "profiled", "armoured", "rooted", "configured", "elsewhere"),
+    plain("containers", "rm"),
+    { command: ["containers", "rm", "called"], newer: true },
+    plain("containers", "ls"),
+
+    ran(
+      ...described(directory).filter((flag) => flag !== "--no-pivot"),
+      ...[name, "described", "sh", "-c"],
+      "pwd; echo $A $FROM_FILE; cat /host/env; ls /sys/class/net | wc -l; ls /dev/fuse; touch /x",
+    ),
+    ran("--privileged", "--seccomp", name, "privileged", "sh", "-c", "ls /dev | grep -c ."),
+    ran("--seccomp", "--seccomp-profile", `${directory}/seccomp.json`, name, "profiled", "mkdir", "/made"),
+    ran("--seccomp-profile", `${directory}/seccomp.json`, name, "profiled", "true"),
+    ran("--rootfs", `${directory}/rootfs`, "rooted", "/bin/cat", "/etc/removed"),
+    ran("--rootfs", "--cap-add", "NET_ADMIN", `${directory}/rootfs`, "rooted", "true"),
+    ran("--config", `${directory}/spec.json`, "configured"),
+    ran("--platform", "linux/amd64", name, "here", "echo", "here"),
+    ran("--platform", "linux/arm64", name, "elsewhere", "echo", "elsewhere"),
+    ran("--cgroup", `/${namespace}/grouped`, name, "grouped", "cat", "/proc/self/cgroup"),
+    ran("--cgroup", "", name, "ungrouped", "echo", "without a cgroup"),
+    shell(
+      `ctr run --rm --fifo-dir ${fifos} --runc-binary $(command -v runc) --runc-root ${shared}/runc ${name} binary echo ran`,
+    ),
+    ran("--runc-binary", "/nowhere/runc", name, "binary", "echo", "ran"),
+    ran("--runc-systemd-cgroup", name, "systemd", "echo", "ran"),
+    ran("--runtime", "io.containerd.other.v1", name, "other", "echo", "ran"),
+    ran("--no-pivot", name, "pivot", "echo", "ran"),
+    ran(
+      "--uidmap",
+      "0:1000:1000",
+      "--gidmap",
+      "0:1000:1000",
+      name,
+      "mapped",
+      "sh",
+      "-c",
+      "id -u; cat /proc/self/uid_map",
+    ),
+    ran(
+      ...["--uidmap", "0:1000:1000", "--gidmap", "0:1000:1000", "--remap-labels"],
+      name,
+      "remapped",
+      "cat",
+      "/etc/motd",
+    ),
+    ran("--allow-new-privs", name, "privs", "sh", "-c", "grep NoNewPrivs /proc/self/status || cat /proc/self/status"),
+    ran("--apparmor-profile", "nothing", name, "confined", "true"),
+    ran("--rdt-class", "some", name, "classed", "true"),
+    ran("--gpus", "0", name, "gpus", "true"),
+    ran("--detach", name, "both", "true"),
+    ran("--cpus", "0.5", "--cpu-quota", "1000", name, "both", "true"),
+    ran("--with-ns", "ipc", name, "joined", "true"),
+    ran("--with-ns", "cpu:/proc/1/ns/ipc", name, "joined", "true"),
+    ran("--mount", "nonsense", name, "mounted", "true"),
+    ran("--runtime", "io.containerd.runc.v2", "--runtime-config-path", "/some/path", name, "path", "true"),
+    {
+      ...ran(
+        "--hostname",
+        "called",
+        "--user",
+        "1:2",
+        name,
+        "called",
+        "sh",
+        "-c",
+        "cat /proc/sys/kernel/hostname; id -u; id -g",
+      ),
+      newer: true,
+    },
+    { ...ran("--privileged", "--privileged-without-host-devices", name, "devices", "ls", "/dev"), newer: true },
+    terminal(`ctr run --rm --tty --fifo-dir ${fifos} ${name} terminal sh -c 'test -t 0 && echo a terminal; exit 4'`),
+    // ctr 1.6 does not tell a container that its input has ended.
+    shell(`printf 'from outside' | ctr run --rm --fifo-dir ${fifos} ${name} input head -c 12`),
+    plain("run", "--rm", "--null-io", name, "silent", "echo", "silence"),
+    plain("run", "--rm", "--log-uri", `file://${directory}/ran.log`, name, "logged", "echo", "logged"),
+    shell("cat ran.log"),
+    plain("run"),
+    plain("run", name),
+    plain(
+      "run",
+      ...["--detach", "--null-io", "--pid-file", `${directory}/pid`, "--cpus", "0.5", "--cpu-shares", "512"],
+      ...["--memory-limit", "67108864", name, "limited", "sleep", "1000"],
+    ),
+    shell("test -d /proc/$(cat pid) && echo runs"),
+    group("memory.limit_in_bytes", "cpu.shares", "cpu.cfs_quota_us", "memory.max", "cpu.max", "cpu.weight"),
+    plain("containers", "rm", "limited"),
+    plain("tasks", "rm", "--force", "limited"),
+    plain("containers", "rm", "limited"),
+    plain("containers", "ls"),
+    plain("tasks", "ls"),
+    plain("snapshots", "ls"),
+    plain("snapshots", "--snapshotter", "native", "ls"),
+  ];
+}
