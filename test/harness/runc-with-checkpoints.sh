@@ -19,11 +19,11 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ "$command" = checkpoint ]; then
-  mkdir -p "$images" && echo "memory of a container" >"$images/pages-1.img" || exit 1
+  mkdir -p "$images" && echo "memory of container $id" >"$images/pages-1.img" || exit 1
   [ -n "$running" ] && exit 0
   runc $globals resume "$id" 2>/dev/null
   runc $globals kill "$id" KILL
 else
-  grep -q "^memory of a container$" "$images/pages-1.img" || exit 1
+  grep -q "^memory of container " "$images/pages-1.img" || exit 1
   runc $globals create --bundle "$bundle" --pid-file "$pidfile" "$id" && runc $globals start "$id"
 fi

@@ -9,7 +9,8 @@ const digestOf = (text: string) => `sha256:${createHash("sha256").update(text).d
 /** Progress is shown when its time comes, in parts that depend on speed. */
 export const progress = {
   reason: "progress, shown at any moment of it",
-  lines: /elapsed|: +(resolv|wait|upload|download|commit|exist|done)\w* +\||"?failed to get content info"? error="context canceled"/,
+  lines:
+    /elapsed|: +(resolv|wait|upload|download|commit|exist|done)\w* +\||"?failed to get content info"? error="context canceled"/,
 };
 
 function steps({ image, registry }: Setting): readonly ScriptStep[] {

@@ -22,6 +22,8 @@ export function normalize(text: string, { daemon, namespace, registry }: Own): s
       .replace(/"NAMESPACE\/\d+\//g, '"')
       .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?\+0000 UTC|Z)?/g, "TIME")
       .replace(/\d+(\.\d+)? (milli|micro)?seconds?|Less than a second|About a minute/g, "AGE")
+      // A column is as wide as the longest age in it.
+      .replace(/AGE[ \t]+$/gm, "AGE")
       .replace(/"seconds":\d+(,"nanos":\d+)?|seconds:\d+( +nanos:\d+)?/g, "TIMESTAMP")
       .replace(/elapsed: [\d.]+ ?m?s.*/g, "elapsed")
       .replace(/^done: \S+/gm, "done")
