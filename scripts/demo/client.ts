@@ -59,7 +59,10 @@ export class DemoClient {
 
   /** Creates and starts a container on a snapshot of its own. */
   async run({ id, image, args, output, runcRoot }: RunOptions): Promise<void> {
-    const { mounts } = await this.#service(SnapshotsDefinition).prepare({ snapshotter, key: id, parent: image.diffId });
+    // Until the container is there, only a lease keeps its snapshot from being collected.
+    const leases = this.#service(LeasesDefinition);
+    const lease = (await leases.create({ id: `demo-${id}` })).lease!.id;
+    const { mounts } = await this.#service(SnapshotsDefinition, lease).prepare({ snapshotter, key: id, parent: image.diffId });
     const options = Buffer.from(Options.encode(Options.fromPartial({ root: runcRoot })).finish());
     const spec = Buffer.from(JSON.stringify(runtimeSpec(id, args)));
     await this.#service(ContainersDefinition).create({
@@ -72,6 +75,7 @@ export class DemoClient {
         snapshotKey: id,
       },
     });
+    await leases.delete({ id: lease });
     const tasks = this.#service(TasksDefinition);
     await tasks.create({ containerId: id, rootfs: mounts, stdout: `file://${output}`, stderr: `file://${output}` });
     await tasks.start({ containerId: id });
@@ -86,11 +90,11 @@ export class DemoClient {
     await this.#service(TasksDefinition).kill({ containerId: id, signal });
   }
 
-  /** Removes an exited container's task, its record and its snapshot. */
+  /** Removes an exited container's task, its snapshot and its record, in this order: what no record names is collected at any moment. */
   async remove(id: string): Promise<void> {
     await this.#service(TasksDefinition).delete({ containerId: id });
-    await this.#service(ContainersDefinition).delete({ id });
     await this.#service(SnapshotsDefinition).remove({ snapshotter, key: id });
+    await this.#service(ContainersDefinition).delete({ id });
   }
 }
 

@@ -53,7 +53,7 @@ function staticBusybox() {
   return busybox !== undefined && isStatic(busybox);
 }
 
-/** What a purpose needs: `what` it is, `why`, the Debian `package` that has it, and whether it is `present`. */
+/** What a purpose needs: `what` it is, `why`, the Debian `package` that has it, the one that has it `elsewhere`, and whether it is `present`. */
 export function programsFor(purpose, node) {
   const libatomic = {
     what: "libatomic.so.1",
@@ -79,7 +79,8 @@ export function programsFor(purpose, node) {
     { what: "containerd", why: "tests compare shiplogd with it", package: "containerd", present: inPath("containerd") },
     { what: "ctr", why: "tests drive shiplogd with it", package: "containerd", present: inPath("ctr") },
     { what: "dockerd", why: "tests run it on shiplogd", package: "docker.io", present: inPath("dockerd") },
-    { what: "docker", why: "tests drive dockerd with it", package: "docker.io", present: inPath("docker") },
+    // Debian 12 has it in docker.io; from Debian 13 on it is a package of its own.
+    { what: "docker", why: "tests drive dockerd with it", package: "docker.io", elsewhere: "docker-cli", present: inPath("docker") },
     { what: "python3", why: "its tarfile module writes the archives that tests read", package: "python3", present: inPath("python3") },
   ];
 }
@@ -120,6 +121,11 @@ export function installPrograms(missing, say) {
     }
   }
   const still = missingPrograms(missing);
+  const elsewhere = still.filter((program) => program.elsewhere !== undefined);
+  if (elsewhere.length > 0) {
+    installPrograms(elsewhere.map(({ elsewhere: other, ...program }) => ({ ...program, package: other, elsewhere: undefined })), say);
+    if (elsewhere.length === still.length) return;
+  }
   if (still.length > 0) throw byHand(`the packages are installed, and yet ${still.map((program) => program.what).join(", ")} is not found`);
 }
 

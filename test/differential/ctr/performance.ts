@@ -1,10 +1,14 @@
 /** One script on one daemon: what each command answered, and the events of all of them. */
 import { execFile } from "node:child_process";
-import { cp, mkdir, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { TestContext } from "node:test";
 import { CtrEvents, type CtrResult, ctr } from "../../harness/ctr.ts";
 import type { TestDaemon } from "../../harness/daemons.ts";
 import { eventually } from "../../harness/eventually.ts";
+import { buildImage, imageName } from "../../harness/image.ts";
+import { Registry } from "../../harness/registry.ts";
+import { removeRuncTraces } from "../../harness/runc-traces.ts";
 import { runtimeSpec } from "../../harness/spec.ts";
 import { normalize } from "./normalize.ts";
 import type { Script, ScriptStep, Setting } from "./step.ts";
@@ -24,8 +28,50 @@ export interface Performance {
 /** A line for the shell that takes longer has hung. */
 const SHELL_MS_MAX = 60_000;
 
+/** What all daemons of one test share: an image, built in the test's directory, and which ctr there is. */
+export interface Stage {
+  readonly directory: string;
+  readonly built: Awaited<ReturnType<typeof buildImage>>;
+  readonly newer: boolean;
+}
+
+export async function prepareStage(directory: string): Promise<Stage> {
+  const built = await buildImage(directory);
+  return { directory, built, newer: (await ctr("", "", ["--version"])).stdout.includes(" 1.7.") };
+}
+
+/** A daemon for the script alone: once a client has waited for a collection, containerd goes on collecting by itself. `as` names the daemon in namespaces. */
+export async function performOn(
+  t: TestContext,
+  { directory, built, newer }: Stage,
+  make: () => Promise<TestDaemon>,
+  script: Script,
+  as: string,
+): Promise<Performance> {
+  const daemon = await make();
+  t.after(() => daemon.dispose());
+  const registry = await Registry.start();
+  t.after(() => registry.close());
+  const files = join(daemon.paths.directory, script.name);
+  const setting: Setting = {
+    image: { name: imageName, ...built },
+    directory: files,
+    shared: directory,
+    fifos: join(files, "fifos"),
+    // Of this run and daemon alone: runc keeps the states of all daemons in one place, by namespace.
+    namespace: `script-${process.pid}-${script.name}-${as}`,
+    registry: registry.host,
+  };
+  t.after(() => removeRuncTraces(setting.namespace));
+  // Containers of other users have to find their root.
+  await chmod(daemon.paths.directory, 0o711);
+  await furnish(setting, join(directory, "base"));
+  await daemon.start();
+  return perform(script, daemon, setting, newer);
+}
+
 /** `newer` says whether ctr has what Debian 13's has. */
-export async function perform(
+async function perform(
   script: Script,
   daemon: TestDaemon,
   setting: Setting,
@@ -75,7 +121,7 @@ function inShell(line: string, address: string, { namespace, directory }: Settin
 }
 
 /** Makes what the scripts name, in `directory`; `base` is the tree of the image's first layer. */
-export async function furnish({ directory, fifos, namespace }: Setting, base: string): Promise<void> {
+async function furnish({ directory, fifos, namespace }: Setting, base: string): Promise<void> {
   await mkdir(fifos, { recursive: true });
   await cp(base, join(directory, "rootfs"), { recursive: true, verbatimSymlinks: true });
   await writeFile(join(directory, "env"), "FROM_FILE=yes\n");
