@@ -137,7 +137,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     automatic: config.collection.automatic,
     onFailure,
   });
-  const machine = { ledger, store, snapshotters, manager, collector, inFlight, state, temporary, onLeftover };
+  const machine = { log, ledger, store, snapshotters, manager, collector, inFlight, state, temporary, onLeftover };
   /** For those who ask for a collection and want to see it done. */
   const collect = async () => {
     const collection = await schedule.collect();
@@ -166,7 +166,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
       }),
     }),
   );
-  grpc.add(wire.namespaces.NamespacesDefinition, namespacesService({ ledger }));
+  grpc.add(wire.namespaces.NamespacesDefinition, namespacesService({ ledger, store, onLeftover }));
   grpc.add(wire.containers.ContainersDefinition, containersService({ ledger }));
   grpc.add(wire.images.ImagesDefinition, imagesService({ ledger, collect }));
   grpc.add(wire.leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds, collect }));

@@ -46,7 +46,8 @@ export function checkpointUnpacker(
   { mediaType, digest }: WireDescriptor,
   call: Call,
 ): (directory: string) => Promise<void> {
-  if (mediaType !== imagesMediaType) throw unknown("CheckpointUnsupported", `unsupported checkpoint type ${JSON.stringify(mediaType)}`);
+  if (mediaType !== imagesMediaType)
+    throw unknown("CheckpointUnsupported", `unsupported checkpoint type ${JSON.stringify(mediaType)}`);
   if (ledger.view.blobs.get(call.namespace(), digest) === undefined)
     throw unknown("BlobAbsent", `content digest ${digest}: not found`);
   return async (directory) => {

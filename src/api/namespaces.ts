@@ -3,8 +3,9 @@
  * namespace header: what it changes is recorded in the namespace that it names.
  * Sources: services/namespaces/local.go, metadata/namespaces.go.
  */
+import { type ContentDependencies, removeEndedIngest } from "../content/mod.ts";
 import { ShiplogError } from "../error.ts";
-import type { Ledger, Origin, Step, View } from "../ledger.ts";
+import type { Origin, Step, View } from "../ledger.ts";
 import { quoted } from "../machines/mod.ts";
 import type { namespaces as wire } from "../wire/mod.ts";
 import type { Call } from "./call.ts";
@@ -13,7 +14,8 @@ import { storedLabels, validateLabels } from "./labels.ts";
 import { maskedLabels } from "./mask.ts";
 import type { Service } from "./service.ts";
 
-export function namespacesService({ ledger }: { readonly ledger: Ledger }): Service<typeof wire.NamespacesDefinition> {
+export function namespacesService(dependencies: ContentDependencies): Service<typeof wire.NamespacesDefinition> {
+  const { ledger } = dependencies;
   return {
     /** An unknown namespace is one without labels, never an error. */
     async get({ name }, call) {
@@ -60,6 +62,8 @@ export function namespacesService({ ledger }: { readonly ledger: Ledger }): Serv
         { kind: "namespace", key: name, command: { type: "DeleteNamespace", name, holds: holds(view, name) } },
       ]);
       call.position = outcome.next;
+      const ended = outcome.facts.filter(({ type }) => type === "IngestAborted");
+      for (const { stream } of ended) await removeEndedIngest(dependencies, name, stream.slice("ingest/".length));
       return {};
     },
   };

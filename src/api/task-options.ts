@@ -13,7 +13,10 @@ const known = {
 } as const;
 
 /** Of Checkpoint. `path` is the client's directory for the images, empty where it has named none. */
-export function checkpointOptions(runtime: string, options: Any | undefined): { readonly path: string; readonly exit: boolean } {
+export function checkpointOptions(
+  runtime: string,
+  options: Any | undefined,
+): { readonly path: string; readonly exit: boolean } {
   if (options === undefined || !isRunc(runtime)) return { path: "", exit: false };
   const url = "containerd.runc.v1.CheckpointOptions";
   const { imagePath, exit } = decoded(url, options, `invalid task checkpoint option for ${runtime}`);
@@ -27,11 +30,16 @@ export function restorePath(runtime: string, options: Any | undefined): string {
 }
 
 /** Any version of it. */
-const isRunc = (runtime: string): boolean => runtime === "io.containerd.runc" || runtime.startsWith("io.containerd.runc.");
+const isRunc = (runtime: string): boolean =>
+  runtime === "io.containerd.runc" || runtime.startsWith("io.containerd.runc.");
 
 type Known = typeof known;
 
-function decoded<T extends keyof Known>(wanted: T, { typeUrl, value }: Any, otherwise: string): ReturnType<Known[T]["decode"]> {
+function decoded<T extends keyof Known>(
+  wanted: T,
+  { typeUrl, value }: Any,
+  otherwise: string,
+): ReturnType<Known[T]["decode"]> {
   const url = typeUrl.replace(/^types\.googleapis\.com\//, "");
   if (!Object.hasOwn(known, url)) throw unknown(`type with url ${typeUrl}: not found`);
   if (url !== wanted) throw unknown(otherwise);
@@ -44,4 +52,7 @@ function decoded<T extends keyof Known>(wanted: T, { typeUrl, value }: Any, othe
 
 /** containerd forgets to give what fails here a class. */
 const unknown = (message: string, cause?: unknown) =>
-  new ShiplogError(ErrorClass.Unknown, message, { reason: "OptionsInvalid", ...(cause === undefined ? {} : { cause }) });
+  new ShiplogError(ErrorClass.Unknown, message, {
+    reason: "OptionsInvalid",
+    ...(cause === undefined ? {} : { cause }),
+  });

@@ -2,7 +2,7 @@
  * A gRPC client of any service that has a generated definition. Owns the connection and the mapping from a definition's methods to
  * promises and async iterables; knows no service by name, and never retries.
  */
-import { Client, credentials, Metadata, type CallOptions } from "@grpc/grpc-js";
+import { Client, credentials, Metadata } from "@grpc/grpc-js";
 
 interface Codec {
   // biome-ignore lint/suspicious/noExplicitAny: the message types are recovered by inference below
@@ -12,7 +12,7 @@ interface Codec {
   fromPartial(object: any): unknown;
 }
 
-interface Method {
+export interface Method {
   readonly name: string;
   readonly requestType: Codec;
   readonly requestStream: boolean;
@@ -20,13 +20,13 @@ interface Method {
   readonly responseStream: boolean;
 }
 
-interface Definition {
+export interface Definition {
   readonly fullName: string;
   readonly methods: Readonly<Record<string, Method>>;
 }
 
-type Partially<C extends Codec> = Parameters<C["fromPartial"]>[0];
-type Whole<C extends Codec> = ReturnType<C["decode"]>;
+export type Partially<C extends Codec> = Parameters<C["fromPartial"]>[0];
+export type Whole<C extends Codec> = ReturnType<C["decode"]>;
 type Request<M extends Method> = M["requestStream"] extends true
   ? Iterable<Partially<M["requestType"]>> | AsyncIterable<Partially<M["requestType"]>>
   : Partially<M["requestType"]>;
@@ -34,9 +34,16 @@ type Response<M extends Method> = M["responseStream"] extends true
   ? AsyncIterable<Whole<M["responseType"]>>
   : Promise<Whole<M["responseType"]>>;
 
+export interface CallOptions {
+  /** Cancels the call. */
+  readonly signal?: AbortSignal;
+  /** Told what position of the log the reply stands on, when its headers come; undefined from a server that has none. */
+  readonly onPosition?: (position: string | undefined) => void;
+}
+
 /** The methods of a service. Requests may leave fields out. A call rejects with grpc-js's ServiceError. */
 export type ServiceClient<D extends Definition> = {
-  readonly [K in keyof D["methods"]]: (request: Request<D["methods"][K]>, options?: { signal?: AbortSignal }) => Response<D["methods"][K]>;
+  readonly [K in keyof D["methods"]]: (request: Request<D["methods"][K]>, options?: CallOptions) => Response<D["methods"][K]>;
 };
 
 /** containerd's limit in both directions; gRPC's own default is 4 MiB. */
@@ -72,7 +79,7 @@ export function connect(address: string): Connection {
   };
 }
 
-type Caller = (request: never, options?: { signal?: AbortSignal }) => Promise<unknown> | AsyncIterable<unknown>;
+type Caller = (request: never, options?: CallOptions) => Promise<unknown> | AsyncIterable<unknown>;
 
 function caller(client: Client, service: string, method: Method, metadata: Metadata): Caller {
   const path = `/${service}/${method.name}`;
@@ -81,9 +88,11 @@ function caller(client: Client, service: string, method: Method, metadata: Metad
   const deserialize = (bytes: Buffer) => method.responseType.decode(bytes);
 
   if (method.requestStream && method.responseStream) {
-    return (requests: never, { signal } = {}) => {
+    return (requests: never, options = {}) => {
       const call = client.makeBidiStreamRequest(path, serialize, deserialize, metadata, {});
-      cancelOn(signal, call);
+      attend(call, options);
+      // Who reads gets the error from the iterator; one that has stopped reading is not to be ended by it.
+      call.on("error", () => {});
       // A failed call breaks the writing off as well; the error itself comes out of the reading side.
       send(requests, call).catch(() => call.cancel());
       return call;
@@ -91,23 +100,30 @@ function caller(client: Client, service: string, method: Method, metadata: Metad
   }
   if (method.requestStream) throw new TypeError(`${path} is client-streaming, which no service here is`);
   if (method.responseStream) {
-    return (request: never, { signal } = {}) => {
+    return (request: never, options = {}) => {
       const call = client.makeServerStreamRequest(path, serialize, deserialize, request, metadata, {});
-      cancelOn(signal, call);
+      attend(call, options);
       return call;
     };
   }
-  return (request: never, { signal } = {}) =>
+  return (request: never, options = {}) =>
     new Promise((resolve, reject) => {
-      const options: CallOptions = {};
-      const call = client.makeUnaryRequest(path, serialize, deserialize, request, metadata, options, (error, reply) =>
+      const call = client.makeUnaryRequest(path, serialize, deserialize, request, metadata, {}, (error, reply) =>
         error ? reject(error) : resolve(reply),
       );
-      cancelOn(signal, call);
+      attend(call, options);
     });
 }
 
-function cancelOn(signal: AbortSignal | undefined, call: { cancel(): void; on(event: "status", listener: () => void): unknown }): void {
+interface Running {
+  cancel(): void;
+  on(event: "status", listener: () => void): unknown;
+  on(event: "metadata", listener: (metadata: Metadata) => void): unknown;
+}
+
+function attend(call: Running, { signal, onPosition }: CallOptions): void {
+  if (onPosition !== undefined)
+    call.on("metadata", (metadata) => onPosition(metadata.get("shiplog-position")[0]?.toString()));
   if (signal === undefined) return;
   const cancel = () => call.cancel();
   if (signal.aborted) cancel();

@@ -5,6 +5,7 @@
 import { rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type ContentStore, removeUnlinkedBlob } from "../content/mod.ts";
+import type { Log } from "../events/mod.ts";
 import type { Ledger } from "../ledger.ts";
 import { isTemporaryMount, type MountInfo, readMountinfo, unmountAll } from "../platform/mod.ts";
 import type { Snapshotter } from "../snapshots/mod.ts";
@@ -13,7 +14,7 @@ import type { Collector } from "./collector.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Trail } from "./trail.ts";
 
-export type FindingKind = "snapshot" | "blob" | "ingest" | "bundle" | "shim" | "runtime state" | "mount";
+export type FindingKind = "snapshot" | "blob" | "ingest" | "bundle" | "shim" | "runtime state" | "mount" | "attachment";
 
 export interface Suspect {
   readonly kind: FindingKind;
@@ -26,6 +27,7 @@ export interface Suspect {
 }
 
 export interface Machine {
+  readonly log: Pick<Log, "strayAttachments" | "removeAttachment">;
   readonly ledger: Ledger;
   readonly store: ContentStore;
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
@@ -46,7 +48,19 @@ export async function look(machine: Machine): Promise<Suspect[]> {
     ...(await snapshots(machine)),
     ...(await blobs(machine)),
     ...(await ingests(machine)),
+    ...(await attachments(machine)),
   ];
+}
+
+/** Missing and damaged ones are what a verification of the log finds. */
+async function attachments({ log }: Machine): Promise<Suspect[]> {
+  return [...(await log.strayAttachments())].map(([name, place]) => ({
+    kind: "attachment",
+    place,
+    message: "a payload that no record of the log names",
+    trail: { kind: "none" },
+    remove: () => log.removeAttachment(name),
+  }));
 }
 
 async function strays({ manager }: Machine): Promise<Suspect[]> {

@@ -3,7 +3,7 @@
  * `<root>/attachments/sha256`. A file is there, whole and durable, before a record that names it is appended; it is never changed.
  */
 import { hash } from "node:crypto";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Files } from "../platform/files.ts";
 import { AttachmentDamaged, AttachmentTooLarge } from "./errors.ts";
 
@@ -22,6 +22,10 @@ export class Attachments {
   readonly #files: Files;
   readonly #directory: string;
   readonly #known = new Set<string>();
+  /** Files that are being written, by name. */
+  readonly #making = new Set<string>();
+  /** Removals under way by the file's name: what is to have that name again has to wait. */
+  readonly #removals = new Map<string, Promise<void>>();
 
   constructor(files: Files, root: string) {
     this.#files = files;
@@ -42,10 +46,48 @@ export class Attachments {
   /** Makes a payload durable. Errors: the filesystem's own. */
   async put(digest: string, payload: Uint8Array): Promise<void> {
     const path = this.path(digest);
-    await this.#files.makeDirectory("attachment.mkdir", dirname(path));
-    await this.#files.writeFileDurably("attachment", path, payload);
-    this.#known.add(digest);
-    if (this.#known.size > knownMax) this.#known.delete(this.#known.values().next().value!);
+    this.#making.add(basename(path));
+    try {
+      await this.#removals.get(basename(path));
+      await this.#files.makeDirectory("attachment.mkdir", dirname(path));
+      await this.#files.writeFileDurably("attachment", path, payload);
+      this.#known.add(digest);
+      if (this.#known.size > knownMax) this.#known.delete(this.#known.values().next().value!);
+    } finally {
+      this.#making.delete(basename(path));
+    }
+  }
+
+  /** The files that this process has not made, by name. Whether a record names one, the log knows. */
+  async foreign(): Promise<readonly string[]> {
+    try {
+      const names = await this.#files.readdir("attachment.readdir", this.#directory);
+      return names.filter((name) => !this.#isOwn(name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  /** Of a file in the directory of attachments. */
+  pathOf(name: string): string {
+    return join(this.#directory, name);
+  }
+
+  /** Removes a file that no record names; not one that this process has made since, which a record may be about to name. */
+  async remove(name: string): Promise<void> {
+    if (this.#isOwn(name)) return;
+    const removal = this.#files.rm("attachment.remove", this.pathOf(name)).finally(() => this.#removals.delete(name));
+    this.#removals.set(
+      name,
+      removal.catch(() => {}),
+    );
+    await removal;
+  }
+
+  #isOwn(name: string): boolean {
+    const isUnfinished = name.includes(`.${process.pid}.`);
+    return isUnfinished || this.#known.has(`sha256:${name}`) || this.#making.has(name);
   }
 
   /** Reads a payload and compares it with its digest. Errors: AttachmentDamaged. */

@@ -40,6 +40,21 @@ export class FactReader {
    * `signal` when it is aborted.
    */
   async *read(from: Position, to: Position, signal?: AbortSignal): AsyncGenerator<Fact[], void, undefined> {
+    for await (const facts of this.#records(from, to, signal)) {
+      if (facts.some(isAttached)) yield* this.#resolve(facts);
+      else yield facts;
+    }
+  }
+
+  /** The digests of the attachments that the records from `from` up to `to` name. Errors: those of `read`, but for AttachmentDamaged. */
+  async *attached(from: Position, to: Position): AsyncGenerator<string, void, undefined> {
+    for await (const facts of this.#records(from, to)) {
+      for (const fact of facts) if (isAttached(fact)) yield fact.data.digest;
+    }
+  }
+
+  /** As `read`, with an `Attached` where the payload is attached. */
+  async *#records(from: Position, to: Position, signal?: AbortSignal): AsyncGenerator<Fact[], void, undefined> {
     if (from < this.oldest) throw new PositionCompacted(from, this.oldest);
     let segment: Segment | undefined;
     let cursor: Cursor = { offset: 0, position: from };
@@ -52,8 +67,7 @@ export class FactReader {
       }
       const batch = await nextBatch(segment, cursor, from, to);
       cursor = batch.cursor;
-      if (batch.facts.some(isAttached)) yield* this.#resolve(batch.facts);
-      else if (batch.facts.length > 0) yield batch.facts;
+      if (batch.facts.length > 0) yield batch.facts;
     }
   }
 

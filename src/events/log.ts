@@ -142,6 +142,26 @@ export class Log {
     for (const [digest, payload] of needed.payloads) await this.#parts.attachments.put(digest, payload);
   }
 
+  /**
+   * Files among the attachments that no record names, by name with their paths; not those that this process has made, which a record may be
+   * about to name. None where the log is damaged, for what is behind the damage may name them.
+   */
+  async strayAttachments(): Promise<ReadonlyMap<string, string>> {
+    const { attachments, reader } = this.#parts;
+    const names = new Set(await attachments.foreign());
+    if (names.size === 0 || this.#damage !== undefined) return new Map();
+    // A record that is appended from here on names what this process has made.
+    const { next } = this;
+    await this.durable(next);
+    for await (const digest of reader.attached(this.oldest, next)) names.delete(digest.slice("sha256:".length));
+    return new Map([...names].map((name) => [name, attachments.pathOf(name)]));
+  }
+
+  /** Removes one of `strayAttachments`, unless this process has made it since. */
+  async removeAttachment(name: string): Promise<void> {
+    await this.#parts.attachments.remove(name);
+  }
+
   /** Resolves when every position before `next` is durable. Errors: LogFailed, LogClosed, LogDamaged. */
   async durable(next: Position): Promise<void> {
     if (next > this.durableNext) await this.#writer().commit.durable(next);

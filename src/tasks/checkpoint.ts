@@ -98,7 +98,11 @@ export async function removeCheckpoint({ bundles, logger }: TaskContext, key: Ta
 export type UnpackCheckpoint = (directory: string) => Promise<void>;
 
 /** The directory that the task is restored from, which the client has named or which is the bundle's own; empty for none. */
-export function restoreDirectory({ bundles }: TaskContext, key: TaskKey, checkpoint: string | UnpackCheckpoint): string {
+export function restoreDirectory(
+  { bundles }: TaskContext,
+  key: TaskKey,
+  checkpoint: string | UnpackCheckpoint,
+): string {
   return typeof checkpoint === "string" ? checkpoint : bundles.imagesPathOf(key, "restore");
 }
 

@@ -1,76 +1,17 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test, type TestContext } from "node:test";
-import { content, leases } from "../../src/wire/mod.ts";
-import { type ApiServer, startApi } from "../harness/api-server.ts";
-import { containerd, type TestDaemon } from "../harness/daemons.ts";
+import { test, type TestContext } from "node:test";
+import { content, namespaces } from "../../src/wire/mod.ts";
+import { startApi } from "../harness/api-server.ts";
 import { codeOf, serviceClient } from "../harness/grpc-client.ts";
 import { testOrigin } from "../harness/ledger.ts";
+import { onBothDaemons } from "../harness/service-subject.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
-import { type ContentSubject, contentServiceSuite } from "../suites/content-service.ts";
+import { contentServiceSuite } from "../suites/content-service.ts";
 
-describe("content of containerd", () => {
-  let daemon: TestDaemon;
-  let subject: ContentSubject & { close(): void };
-  before(async () => {
-    daemon = await containerd();
-    await daemon.start();
-    const client = serviceClient(content.ContentDefinition, daemon.address);
-    const leasesClient = serviceClient(leases.LeasesDefinition, daemon.address);
-    subject = {
-      client,
-      createLease: async (namespace, id) => void (await leasesClient.create({ id }, { namespace })),
-      heldBy: async (namespace, id) =>
-        (await leasesClient.listResources({ id }, { namespace })).resources
-          .map(({ type, id: held }) => `${type} ${held}`)
-          .toSorted(),
-      close: () => {
-        client.close();
-        leasesClient.close();
-      },
-    };
-  });
-  after(async () => {
-    subject.close();
-    await daemon.dispose();
-  });
-  contentServiceSuite("containerd", () => subject);
-});
-
-/** As Leases.Create does, for a server without that service. */
-const createLease = async ({ ledger }: ApiServer, namespace: string, id: string) =>
-  void (await ledger.transact(testOrigin(namespace), () => [
-    { kind: "lease", key: id, command: { type: "CreateLease", id, labels: {} } },
-  ]));
-
-describe("content of shiplog", () => {
-  let root: string;
-  let api: ApiServer;
-  let subject: ContentSubject;
-  before(async () => {
-    root = await mkdtemp(join(tmpdir(), "shiplog-test-"));
-    api = await startApi(root);
-    subject = {
-      client: serviceClient(content.ContentDefinition, api.socket),
-      createLease: (namespace, id) => createLease(api, namespace, id),
-      heldBy: async (namespace, id) =>
-        api.ledger.view.leases
-          .get(namespace, id)!
-          .resources.map(({ type, id: held }) => `${type} ${held}`)
-          .toSorted(),
-    };
-  });
-  after(async () => {
-    subject.client.close();
-    await api.close();
-    assert.deepEqual([api.faults, api.leftovers], [[], []]);
-    await rm(root, { recursive: true });
-  });
-  contentServiceSuite("shiplog", () => subject);
-});
+onBothDaemons("content", content.ContentDefinition, contentServiceSuite);
 
 const { STAT, WRITE, COMMIT } = content.WriteAction;
 const sha256 = (bytes: Uint8Array | string) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
@@ -241,4 +182,21 @@ test("content of another namespace has to be uploaded again where it is isolated
     },
   ]);
   assert.equal(await offset("shareable"), 100n);
+});
+
+test("the bytes of what is being written go with the namespace, and no other's", async (t) => {
+  const root = await temporaryDirectory(t);
+  const { api, client } = await start(t, root);
+  const spaces = serviceClient(namespaces.NamespacesDefinition, api.socket);
+  t.after(() => spaces.close());
+  const streams = ["gone", "kept"].map((namespace) => client.write({ namespace }));
+  for (const stream of streams) await stream.exchange({ action: WRITE, ref: "r", data: Buffer.from("part") });
+  const ingests = () => readdir(join(root, "io.containerd.content.v1.content", "ingest"));
+  assert.equal((await ingests()).length, 2);
+  await spaces.delete({ name: "gone" }, {});
+  assert.equal((await ingests()).length, 1);
+  const [gone, kept] = streams;
+  assert.equal(await codeOf(gone!.exchange({ action: COMMIT, offset: 4n })), "NOT_FOUND");
+  await kept!.exchange({ action: COMMIT, offset: 4n });
+  assert.deepEqual([api.faults, api.leftovers], [[], []]);
 });

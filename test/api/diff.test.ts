@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -14,6 +14,7 @@ import { ctr } from "../harness/ctr.ts";
 import { containerd, shiplogd, type TestDaemon } from "../harness/daemons.ts";
 import { codeOf, serviceClient } from "../harness/grpc-client.ts";
 import { buildImage, imageName } from "../harness/image.ts";
+import { onBothDaemons } from "../harness/service-subject.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 import { type DiffSubject, diffServiceSuite } from "../suites/diff-service.ts";
 
@@ -62,6 +63,51 @@ describe("diff of shiplog", () => {
     await rm(root, { recursive: true });
   });
   for (const snapshotter of snapshotters) diffServiceSuite("shiplog", snapshotter, () => subject);
+});
+
+onBothDaemons("a lease and a diff", diff.DiffDefinition, (name, subject) => {
+  test(`${name}: what a diff makes is held by the call's lease, also where it is there already`, async (t) => {
+    const { client, createLease, heldBy } = subject();
+    const namespace = "leased";
+    const source = await temporaryDirectory(t);
+    await writeFile(join(source, "a"), "a");
+    const right = [{ type: "bind", source, options: ["rbind", "ro"] }];
+    for (const lease of ["one", "two"]) {
+      await createLease(namespace, lease);
+      const { diff: made } = await client.diff({ right }, { namespace, lease });
+      assert.deepEqual(await heldBy(namespace, lease), [`content ${made!.digest}`]);
+    }
+    await writeFile(join(source, "b"), "b");
+    assert.equal(await codeOf(client.diff({ right }, { namespace, lease: "unknown" })), "NOT_FOUND");
+  });
+});
+
+test("a source date epoch bounds the times in a diff, and makes two of the same files the same", async (t) => {
+  const api = await startApi(await temporaryDirectory(t));
+  const clients = clientsOf(api.socket);
+  t.after(async () => {
+    clients.close();
+    await api.close();
+  });
+  const namespace = "dated";
+  const diffOf = async (seconds: readonly number[], epoch?: bigint) => {
+    const source = await temporaryDirectory(t);
+    for (const [index, each] of seconds.entries()) {
+      await writeFile(join(source, `${index}`), "");
+      await utimes(join(source, `${index}`), each, each);
+    }
+    const right = [{ type: "bind", source, options: ["rbind", "ro"] }];
+    const request = { right, mediaType: "application/vnd.oci.image.layer.v1.tar" };
+    const dated = epoch === undefined ? {} : { sourceDateEpoch: { seconds: epoch, nanos: 5 } };
+    const { diff: made } = await clients.diff.diff({ ...request, ...dated }, { namespace });
+    const read = await Array.fromAsync(clients.content.read({ digest: made!.digest }, { namespace }));
+    const times = entriesOf(Buffer.concat(read.map(({ data }) => data))).flatMap((line) => /\d{4}-\d\d-\d\d [\d:]+/.exec(line) ?? []);
+    return { digest: made!.digest, times };
+  };
+  const bounded = await diffOf([100, 200, 300], 200n);
+  assert.deepEqual(bounded.times, ["1970-01-01 00:01:40", "1970-01-01 00:03:20", "1970-01-01 00:03:20"]);
+  assert.equal((await diffOf([100, 250, 900], 200n)).digest, bounded.digest);
+  assert.deepEqual((await diffOf([100, 300])).times, ["1970-01-01 00:01:40", "1970-01-01 00:05:00"]);
 });
 
 test("Cleanup is Unimplemented, as containerd's namespaced snapshotters have none", async (t) => {

@@ -15,6 +15,7 @@ import { leasesService } from "../../src/api/leases.ts";
 import { namespacesService } from "../../src/api/namespaces.ts";
 import { plugins } from "../../src/api/plugins.ts";
 import { versionService } from "../../src/api/version.ts";
+import { ContentStore } from "../../src/content/mod.ts";
 import { Files, peerOf, randomIds, systemClock } from "../../src/platform/mod.ts";
 import { containers, events, health, images, introspection, leases, namespaces, version } from "../../src/wire/mod.ts";
 import { containerd } from "../harness/daemons.ts";
@@ -58,6 +59,8 @@ async function startShiplog(): Promise<ShiplogSubject> {
   const root = await mkdtemp(join(tmpdir(), "shiplog-test-"));
   const opened = await openLedgerIn(root);
   const { ledger, log } = opened;
+  const store = new ContentStore({ root, files: new Files() });
+  await store.open();
   // Collections are test/collection's.
   const collect = async () => {};
   const faults: Fault[] = [];
@@ -86,7 +89,7 @@ async function startShiplog(): Promise<ShiplogSubject> {
     introspectionService({ uuid: "u", pid: 1, pidns: 2n, plugins: known }),
   );
   server.add(leases.LeasesDefinition, leasesService({ ledger, clock: systemClock, ids: randomIds, collect }));
-  server.add(namespaces.NamespacesDefinition, namespacesService({ ledger }));
+  server.add(namespaces.NamespacesDefinition, namespacesService({ ledger, store, onLeftover: (error) => assert.fail(error) }));
   server.add(version.VersionDefinition, versionService({ version: "1.6.20", revision: "r" }));
   const socket = join(root, "api.sock");
   await server.listen(socket);

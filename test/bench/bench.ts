@@ -1,4 +1,5 @@
 /** Every benchmark in turn. Figures are printed, never asserted: a machine's speed is no property of the code. */
+import { benchContainerLogs } from "./container-logs.ts";
 import { benchDiff } from "./diff.ts";
 import { benchLedger } from "./ledger.ts";
 import { benchLog } from "./log.ts";
@@ -10,3 +11,4 @@ await benchLedger(console.log);
 await benchRun(console.log);
 await benchServices(console.log);
 await benchDiff(console.log);
+await benchContainerLogs(console.log);

@@ -1,7 +1,7 @@
 /** A daemon's objects as clients make and list them, for tests of what a collection leaves. */
 import { createHash } from "node:crypto";
 import { connect, type Connection, type Headers } from "../../src/cli/client.ts";
-import { containers, content, images, leases, namespaces, snapshots } from "../../src/wire/mod.ts";
+import { containers, content, images, leases, namespaces, runc, snapshots } from "../../src/wire/mod.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -112,9 +112,12 @@ export class Client {
     return mounts.length > 0;
   }
 
-  async container(id: string, snapshotKey: string, labels: Labels = {}): Promise<void> {
+  /** `root`: where runc is to keep the states of its tasks. */
+  async container(id: string, snapshotKey: string, labels: Labels = {}, root = ""): Promise<void> {
     const spec = { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Spec", value: Buffer.from("{}") };
-    const container = { id, runtime: { name: "io.containerd.runc.v2" }, spec, snapshotter, snapshotKey, labels };
+    const value = Buffer.from(runc.Options.encode(runc.Options.fromPartial({ root })).finish());
+    const runtime = { name: "io.containerd.runc.v2", options: { typeUrl: "containerd.runc.v1.Options", value } };
+    const container = { id, runtime, spec, snapshotter, snapshotKey, labels };
     await this.#connection.service(containers.ContainersDefinition, this.#headers()).create({ container });
   }
 

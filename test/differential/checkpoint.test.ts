@@ -15,7 +15,12 @@ const namespace = `checkpoint-${process.pid}`;
 const standIn = fileURLToPath(new URL("../harness/runc-with-checkpoints.sh", import.meta.url));
 
 /** What each command came to on the daemon, which is ended then: runc keeps the containers of both in one place. */
-async function outcomes(t: TestContext, daemon: TestDaemon, commands: (directory: string) => readonly (readonly string[])[], look = async () => {}) {
+async function outcomes(
+  t: TestContext,
+  daemon: TestDaemon,
+  commands: (directory: string) => readonly (readonly string[])[],
+  look = async () => {},
+) {
   const { archive } = await buildImage(await temporaryDirectory(t));
   const { directory } = daemon.paths;
   const found: string[] = [];
@@ -62,7 +67,8 @@ test("ctr checkpoints a task and restores it in the same words on shiplogd as on
 });
 
 /** The images of a checkpoint are another archive on each daemon, which images and their digests tell of. */
-const sameSizes = (text: string) => text.replace(/sha256:\w+|[\d.]+ (B|KiB)/g, "ANY").replace(/:[\d-]+-TIME|:\d\d-\d\d-\d{4}-[\d:]+/g, ":TIME");
+const sameSizes = (text: string) =>
+  text.replace(/sha256:\w+|[\d.]+ (B|KiB)/g, "ANY").replace(/:[\d-]+-TIME|:\d\d-\d\d-\d{4}-[\d:]+/g, ":TIME");
 
 test("a checkpoint fails in containerd's words where CRIU is missing, and the task runs on", async (t) => {
   const path = await pathWithoutCriu(await temporaryDirectory(t));
@@ -78,7 +84,9 @@ test("a checkpoint fails in containerd's words where CRIU is missing, and the ta
   const expected = await outcomes(t, (await containerd()).withEnvironment(missing), commands);
   const daemon = (await shiplogdWithoutCollection()).withEnvironment(missing);
   const work = join(daemon.paths.root, "io.containerd.runtime.v2.task", namespace, "one");
-  const actual = await outcomes(t, daemon, commands, async () => assert.deepEqual(await readdir(work), [], "images are left"));
+  const actual = await outcomes(t, daemon, commands, async () =>
+    assert.deepEqual(await readdir(work), [], "images are left"),
+  );
   assert.deepEqual(actual, expected);
   assert.match(actual[2]!, /CRIU version check failed: exec: "criu": executable file not found/);
 });
@@ -95,7 +103,8 @@ async function pathWithoutCriu(directory: string): Promise<string> {
     if (!(await has(at, "criu"))) kept.push(at);
     else
       for (const name of ["runc", "containerd", "containerd-shim-runc-v2"])
-        if ((await has(at, name)) && !(await has(directory, name))) await symlink(join(at, name), join(directory, name));
+        if ((await has(at, name)) && !(await has(directory, name)))
+          await symlink(join(at, name), join(directory, name));
   }
   return kept.join(delimiter);
 }

@@ -1,7 +1,7 @@
 /** dockerd on shiplogd: what `docker` shows is what happened, its events agree with the log, and containers outlive a killed shiplogd. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -48,6 +48,9 @@ test("docker runs, execs, stops, restarts and removes containers on shiplogd", a
   await says(["exec", "-t", "long", "tty"], 0, "/dev/pts/0\r\n");
   await says(["top", "long"], 0, /trap 'exit 5' TERM/);
   await says(["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "long"], 0, /^long [12]\n$/);
+  await says(["update", "--pids-limit", "77", "long"], 0, "long\n");
+  const { stdout: pid } = await docker.run("inspect", "-f", "{{.State.Pid}}", "long");
+  assert.equal(await pidsMax(Number(pid)), "77");
   await says(["pause", "long"], 0, "long\n");
   await says(["inspect", "-f", state, "long"], 0, "paused 0 false\n");
   await says(["unpause", "long"], 0, "long\n");
@@ -163,6 +166,14 @@ async function rootArchive(directory: string): Promise<string> {
   return `${root}.tar`;
 }
 
+/** The limit that a process runs under. */
+async function pidsMax(pid: number): Promise<string> {
+  const groups = (await readFile(`/proc/${pid}/cgroup`, "utf8")).split("\n");
+  const [root, group] = [groups.find((line) => line.includes(":pids:")), groups[0]!];
+  const [hierarchy, line] = root === undefined ? ["/sys/fs/cgroup", group] : ["/sys/fs/cgroup/pids", root];
+  return (await readFile(`${hierarchy}${line.split(":")[2]}/pids.max`, "utf8")).trim();
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -174,6 +185,7 @@ function isAlive(pid: number): boolean {
 
 /** docker's event of a fact; those that start a process are docker's before it asks. */
 const actions: Readonly<Record<string, string>> = {
+  TaskUpdated: "update",
   TaskStarted: "start",
   TaskExited: "die",
   TaskOomed: "oom",

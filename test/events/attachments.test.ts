@@ -98,3 +98,33 @@ test("a fact is not given out when its attachment is missing, cut or changed", a
   assert.equal((await log.get(0)).data, "x".repeat(70_000));
   await log.close();
 });
+
+test("a payload that no record names is a stray once its process has ended, and can be stored again after its removal", async (t) => {
+  const root = await temporaryRoot(t);
+  const [named, unnamed] = ["named", "unnamed"].map((text) => text.repeat(recordBytesMax)) as [string, string];
+  let log = await openLog(root);
+  const [kept, stray] = [needed(log, named), needed(log, unnamed)].map((error) => [...error.payloads.keys()][0]!.slice("sha256:".length));
+  await log.attach(needed(log, unnamed));
+  await log.attach(needed(log, named));
+  await log.durable(log.append([someFact(0, named)]) + 1);
+  assert.deepEqual([...(await log.strayAttachments())], [], "a record may be about to name what this process has made");
+  await log.close();
+
+  log = await openLog(root);
+  const directory = join(root, "attachments", "sha256");
+  const unfinished = `${stray}.1.0.tmp`;
+  await writeFile(join(directory, unfinished), "half");
+  const strays = await log.strayAttachments();
+  assert.deepEqual(
+    [...strays].sort(),
+    [stray!, unfinished].map((name) => [name, join(directory, name)] as [string, string]).sort(),
+  );
+  await log.removeAttachment(unfinished);
+  // Whoever stores the same payload while it is being removed has it in the end.
+  await Promise.all([log.removeAttachment(stray!), log.attach(needed(log, unnamed))]);
+  await log.removeAttachment(stray!);
+  assert.deepEqual((await readdir(directory)).sort(), [kept!, stray!].sort());
+  await log.durable(log.append([someFact(1, unnamed)]) + 1);
+  assert.deepEqual((await readAll(log.read({ from: 0 }))).map(({ data }) => data), [named, unnamed]);
+  await log.close();
+});

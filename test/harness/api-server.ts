@@ -1,16 +1,17 @@
-/** The content, snapshots and diff services on the real transport over a real ledger, in this process. */
+/** The namespaces, content, snapshots and diff services on the real transport over a real ledger, in this process. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { contentService } from "../../src/api/content.ts";
 import { diffService } from "../../src/api/diff.ts";
 import { type Fault, GrpcServer } from "../../src/api/grpc/mod.ts";
+import { namespacesService } from "../../src/api/namespaces.ts";
 import { sweepSnapshots } from "../../src/api/snapshot-sweep.ts";
 import { snapshotsService } from "../../src/api/snapshots.ts";
 import { ContentStore, type SharingPolicy, sweepContent } from "../../src/content/mod.ts";
 import type { Ledger } from "../../src/ledger.ts";
 import { Files, type OperationHook, peerOf, proceed, randomIds } from "../../src/platform/mod.ts";
 import { openNative, openOverlayfs, type Snapshotter, SnapshotWorkers } from "../../src/snapshots/mod.ts";
-import { content, diff, snapshots } from "../../src/wire/mod.ts";
+import { content, diff, namespaces, snapshots } from "../../src/wire/mod.ts";
 import { openLedgerIn } from "./ledger.ts";
 
 export interface ApiServer {
@@ -50,6 +51,7 @@ export async function startApi(root: string, hook: OperationHook = proceed, shar
   await mkdir(temporary, { recursive: true });
 
   const server = new GrpcServer({ ids: randomIds, files, peerOf, onFault: (fault) => faults.push(fault) });
+  server.add(namespaces.NamespacesDefinition, namespacesService({ ledger, store, onLeftover }));
   server.add(content.ContentDefinition, contentService({ ledger, store, onLeftover, sharing }));
   server.add(snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
   server.add(diff.DiffDefinition, diffService({ ledger, store, onLeftover, apply: { workers, temporary } }));

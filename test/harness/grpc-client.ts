@@ -1,35 +1,21 @@
 /**
- * A client of one service, made from its generated definition over grpc-js, as any foreign client would be. Speaks to shiplog and to
- * containerd alike; knows none of shiplog's own transport.
+ * The client of src/cli as tests use it: headers with each call, streams message by message, and statuses by name. Speaks to shiplog and to
+ * containerd alike.
  */
-import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-
-interface Codec {
-  // biome-ignore lint/suspicious/noExplicitAny: the message types are recovered by inference below
-  encode(message: any): { finish(): Uint8Array };
-  // biome-ignore lint/suspicious/noExplicitAny: see above
-  decode(input: Uint8Array): any;
-  // biome-ignore lint/suspicious/noExplicitAny: see above
-  fromPartial(message: any): any;
-}
-
-interface Method {
-  readonly name: string;
-  readonly requestType: Codec;
-  readonly requestStream: boolean;
-  readonly responseType: Codec;
-  readonly responseStream: boolean;
-}
-
-interface Definition {
-  readonly fullName: string;
-  readonly methods: { readonly [key: string]: Method };
-}
+import { PassThrough } from "node:stream";
+import { type ServiceError, status } from "@grpc/grpc-js";
+import {
+  connect,
+  type Connection,
+  type Definition,
+  type Headers,
+  type Method,
+  type Partially,
+  type Whole,
+} from "../../src/cli/client.ts";
 
 /** Headers of a call. `position` is told the `shiplog-position` of the reply, if there is one. */
-export interface CallHeaders {
-  readonly namespace?: string;
-  readonly lease?: string;
+export interface CallHeaders extends Headers {
   readonly signal?: AbortSignal;
   readonly position?: (position: string | undefined) => void;
 }
@@ -45,8 +31,8 @@ export interface Exchange<Request, Response> {
   cancel(): void;
 }
 
-type RequestOf<M extends Method> = Parameters<M["requestType"]["fromPartial"]>[0];
-type ResponseOf<M extends Method> = ReturnType<M["responseType"]["decode"]>;
+type RequestOf<M extends Method> = Partially<M["requestType"]>;
+type ResponseOf<M extends Method> = Whole<M["responseType"]>;
 
 type Call<M extends Method> = M["requestStream"] extends true
   ? (headers: CallHeaders) => Exchange<RequestOf<M>, ResponseOf<M>>
@@ -58,78 +44,43 @@ export type ServiceClient<D extends Definition> = { readonly [K in keyof D["meth
   close(): void;
 };
 
-/** As containerd's own client allows. */
-const options = {
-  "grpc.max_receive_message_length": 16 * 1024 * 1024,
-  "grpc.max_send_message_length": 16 * 1024 * 1024,
-};
-
 /** A client on a unix socket. It connects at its first call, and is closed by its owner. */
 export function serviceClient<D extends Definition>(definition: D, socket: string): ServiceClient<D> {
-  const client = new Client(`unix:${socket}`, credentials.createInsecure(), options);
-  const calls = Object.entries(definition.methods).map(([key, method]) => [
-    key,
-    callOf(client, definition.fullName, method),
-  ]);
-  return Object.assign(Object.fromEntries(calls), { close: () => client.close() });
+  const connection = connect(socket);
+  const calls = Object.keys(definition.methods).map((key) => [key, callOf(connection, definition, key)]);
+  return Object.assign(Object.fromEntries(calls), { close: () => connection.close() });
 }
 
-function callOf(client: Client, service: string, method: Method): unknown {
-  const path = `/${service}/${method.name}`;
-  const encode = (message: unknown) =>
-    Buffer.from(method.requestType.encode(method.requestType.fromPartial(message)).finish());
-  const decode = (bytes: Buffer) => method.responseType.decode(bytes);
-  if (method.requestStream) {
-    return (headers: CallHeaders) =>
-      exchangeOver(watched(client.makeBidiStreamRequest(path, encode, decode, metadataOf(headers)), headers));
-  }
-  if (method.responseStream) {
-    return (request: unknown, headers: CallHeaders) =>
-      watched(client.makeServerStreamRequest(path, encode, decode, request, metadataOf(headers)), headers);
-  }
-  return (request: unknown, headers: CallHeaders) =>
-    new Promise((resolve, reject) => {
-      const answered = (error: ServiceError | null, reply: unknown) =>
-        error === null ? resolve(reply) : reject(error);
-      watched(client.makeUnaryRequest(path, encode, decode, request, metadataOf(headers), answered), headers);
+type Made = (request: unknown, options: { signal?: AbortSignal }) => unknown;
+
+function callOf(connection: Connection, definition: Definition, key: string): unknown {
+  const call = (request: unknown, { signal, position, ...headers }: CallHeaders) =>
+    (connection.service(definition, headers)[key] as Made)(request, {
+      ...(signal !== undefined && { signal }),
+      ...(position !== undefined && { onPosition: position }),
     });
-}
-
-type Surface = { cancel(): void; once(event: "metadata", listener: (metadata: Metadata) => void): unknown };
-
-function watched<S extends Surface>(surface: S, { signal, position }: CallHeaders): S {
-  signal?.addEventListener("abort", () => surface.cancel());
-  if (position !== undefined)
-    surface.once("metadata", (metadata) => position(metadata.get("shiplog-position")[0]?.toString()));
-  return surface;
-}
-
-function metadataOf({ namespace, lease }: CallHeaders): Metadata {
-  const metadata = new Metadata();
-  if (namespace !== undefined) metadata.set("containerd-namespace", namespace);
-  if (lease !== undefined) metadata.set("containerd-lease", lease);
-  return metadata;
-}
-
-function exchangeOver(stream: ReturnType<Client["makeBidiStreamRequest"]>): Exchange<unknown, unknown> {
-  const replies = stream[Symbol.asyncIterator]();
-  // Whoever waits for a reply gets the error from the iterator; nobody has to wait.
-  stream.on("error", () => {});
-  const next = async () => {
-    const reply = await replies.next();
-    return reply.done === true ? undefined : reply.value;
-  };
-  return {
-    send: (message) => void stream.write(message),
-    next,
-    async exchange(message) {
-      stream.write(message);
-      const reply = await next();
-      if (reply === undefined) throw new Error("the server ended the call without a reply");
-      return reply;
-    },
-    end: () => stream.end(),
-    cancel: () => stream.cancel(),
+  if (!definition.methods[key]!.requestStream) return call;
+  return (headers: CallHeaders) => {
+    const gone = new AbortController();
+    const signal = AbortSignal.any([gone.signal, ...(headers.signal === undefined ? [] : [headers.signal])]);
+    const requests = new PassThrough({ objectMode: true });
+    const replies = (call(requests, { ...headers, signal }) as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    const next = async () => {
+      const reply = await replies.next();
+      return reply.done === true ? undefined : reply.value;
+    };
+    return {
+      send: (message: unknown) => void requests.write(message),
+      next,
+      async exchange(message: unknown) {
+        requests.write(message);
+        const reply = await next();
+        if (reply === undefined) throw new Error("the server ended the call without a reply");
+        return reply;
+      },
+      end: () => requests.end(),
+      cancel: () => gone.abort(),
+    };
   };
 }
 

@@ -6,16 +6,12 @@ import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { content as wire, unixNanoFromTimestamp } from "../../src/wire/mod.ts";
-import { codeOf, messageOf, type ServiceClient } from "../harness/grpc-client.ts";
+import { codeOf, messageOf } from "../harness/grpc-client.ts";
+import type { ServiceSubject } from "../harness/service-subject.ts";
 
 const { STAT, WRITE, COMMIT } = wire.WriteAction;
 
-export interface ContentSubject {
-  readonly client: ServiceClient<typeof wire.ContentDefinition>;
-  createLease(namespace: string, lease: string): Promise<void>;
-  /** What a lease holds, as `type id`, in order. */
-  heldBy(namespace: string, lease: string): Promise<string[]>;
-}
+export type ContentSubject = ServiceSubject<typeof wire.ContentDefinition>;
 
 const sha256 = (bytes: Uint8Array | string) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 

@@ -8,14 +8,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Mount, unixNanoFromTimestamp, snapshots as wire } from "../../src/wire/mod.ts";
-import { codeOf, messageOf, type ServiceClient } from "../harness/grpc-client.ts";
+import { codeOf, messageOf } from "../harness/grpc-client.ts";
+import type { ServiceSubject } from "../harness/service-subject.ts";
 
-export interface SnapshotsSubject {
-  readonly client: ServiceClient<typeof wire.SnapshotsDefinition>;
-  createLease(namespace: string, lease: string): Promise<void>;
-  /** What a lease holds, as `type id`, in order. */
-  heldBy(namespace: string, lease: string): Promise<string[]>;
-}
+export type SnapshotsSubject = ServiceSubject<typeof wire.SnapshotsDefinition>;
 
 /** Where an active snapshot's own content is written without mounting it. */
 export function contentDirectory(mounts: readonly Mount[]): string {

@@ -7,9 +7,9 @@ export const fsck: Command = {
   summary: "check that disk, mounts and processes are what the tables say; --repair removes orphans",
   help: `Usage: shiplog fsck [--repair]
 
-Compares snapshots' directories, content, uploads, bundles, shims, runc's states and mounts with the tables, and lists everything that no
-table knows, with the facts that made it, and everything that a table knows and that is missing. What a call under way is just making is
-not among them. The exit status is 1 when something was found, also when it was repaired.
+Compares snapshots' directories, content, uploads, bundles, shims, runc's states and mounts with the tables, and attachments with the log.
+Lists everything that neither knows, with the facts that made it, and everything that a table knows and that is missing. What a call under
+way is just making is not among them. The exit status is 1 when something was found, also when it was repaired.
 
       --repair   remove what no table knows
 `,

@@ -45,11 +45,19 @@ const task = (name: string, containerId: string, request: object | ((memory: Mem
   call(
     name,
     "create",
-    (memory) => ({ containerId, rootfs: mountsOf(memory), ...(typeof request === "function" ? request(memory) : request) }),
+    (memory) => ({
+      containerId,
+      rootfs: mountsOf(memory),
+      ...(typeof request === "function" ? request(memory) : request),
+    }),
     form,
   );
-const of = (name: string, method: "start" | "delete" | "get" | "wait" | "pause" | "resume", containerId: string, form = {}) =>
-  call(name, method, { containerId }, form);
+const of = (
+  name: string,
+  method: "start" | "delete" | "get" | "wait" | "pause" | "resume",
+  containerId: string,
+  form = {},
+) => call(name, method, { containerId }, form);
 const kill = (name: string, containerId: string) =>
   call(name, "kill", { containerId, signal: 9 }, { later: ["/tasks/exit"] });
 const checkpoint = (name: string, containerId: string, request: object = {}, form = {}) =>
@@ -99,10 +107,16 @@ const here: Scenario = {
     task("create with options of an unknown type", "one", { options: { typeUrl: "some.Type", value: garbage } }),
     task("create with malformed options", "one", { options: { typeUrl: optionsUrl, value: garbage } }),
     task("create from no checkpoint", "one", { checkpoint: {} }),
-    task("create from a checkpoint of an unknown type", "one", { checkpoint: { mediaType: "some/type", digest: tarDigest } }),
-    task("create from a checkpoint that is not there", "one", { checkpoint: { mediaType: imagesType, digest: tarDigest } }),
+    task("create from a checkpoint of an unknown type", "one", {
+      checkpoint: { mediaType: "some/type", digest: tarDigest },
+    }),
+    task("create from a checkpoint that is not there", "one", {
+      checkpoint: { mediaType: imagesType, digest: tarDigest },
+    }),
     put("no checkpoint", text),
-    task("create from what is no archive", "one", { checkpoint: { mediaType: imagesType, digest: textDigest, size: BigInt(text.length) } }),
+    task("create from what is no archive", "one", {
+      checkpoint: { mediaType: imagesType, digest: textDigest, size: BigInt(text.length) },
+    }),
     of("get what could not be created", "get", "one"),
   ],
   cleanUp: clearAway,
@@ -132,7 +146,10 @@ const standIn: Scenario = {
     call(
       "with the task's end",
       "checkpoint",
-      ({ directory }) => ({ containerId: "two", options: checkpointOptions({ imagePath: `${directory}/images`, exit: true }) }),
+      ({ directory }) => ({
+        containerId: "two",
+        options: checkpointOptions({ imagePath: `${directory}/images`, exit: true }),
+      }),
       { later: ["/tasks/exit"] },
     ),
     of("wait", "wait", "two"),
@@ -145,15 +162,25 @@ const standIn: Scenario = {
     kill("kill what is restored", "two"),
     of("wait for what is restored", "wait", "two"),
     of("delete what was restored", "delete", "two", { later: ["/tasks/delete"] }),
-    task("restore from a directory", "two", ({ directory }) => ({ options: options({ binaryName, criuImagePath: `${directory}/images` }) }), {
-      later: ["/tasks/create"],
-    }),
+    task(
+      "restore from a directory",
+      "two",
+      ({ directory }) => ({ options: options({ binaryName, criuImagePath: `${directory}/images` }) }),
+      {
+        later: ["/tasks/create"],
+      },
+    ),
     of("start from a directory", "start", "two", { later: ["/tasks/start"] }),
     kill("kill what is restored from a directory", "two"),
     of("wait for what is restored from a directory", "wait", "two"),
     of("delete what was restored from a directory", "delete", "two", { later: ["/tasks/delete"] }),
     put("another checkpoint", tar),
-    task("restore from what cannot be", "two", { checkpoint: { mediaType: imagesType, digest: tarDigest, size: BigInt(tar.length) } }, { later: ["/tasks/create"] }),
+    task(
+      "restore from what cannot be",
+      "two",
+      { checkpoint: { mediaType: imagesType, digest: tarDigest, size: BigInt(tar.length) } },
+      { later: ["/tasks/create"] },
+    ),
     of("start what cannot be restored", "start", "two"),
     of("get what cannot be restored", "get", "two"),
     of("delete what cannot be restored", "delete", "two", { later: ["/tasks/delete"] }),

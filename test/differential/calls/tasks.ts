@@ -96,6 +96,7 @@ const life: Scenario = {
     of("pids", "listPids", "one"),
     of("delete when running", "delete", "one"),
     of("delete a process without an id", "deleteProcess", "one"),
+    call("metrics", "metrics", { filters: ["id==one"] }),
     call("metrics of none", "metrics", { filters: ["id==none"] }),
     call("resize without a terminal", "resizePty", { containerId: "one", width: 80, height: 24 }),
     call("close no stdin", "closeIO", { containerId: "one" }),

@@ -1,0 +1,6 @@
+/** Containers and their processes. */
+export type { CheckpointRequest } from "./checkpoint.ts";
+export { Container, type ContainerParts } from "./container.ts";
+export { Orphans } from "./orphans.ts";
+export type { ContainerProcess } from "./process.ts";
+export type { CreateContainer, ExecProcess } from "./request.ts";

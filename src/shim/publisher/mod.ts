@@ -1,0 +1,4 @@
+/**
+ * A shim's way of telling the daemon what happened.
+ */
+export { Publisher, type PublisherOptions, type ShimEvent } from "./publisher.ts";

@@ -1,0 +1,224 @@
+/**
+ * The task service: from the wire to containers and back.
+ *
+ * Owns which containers this shim has. What is legal for one of them is the container's to say; the process's own life is the program's.
+ */
+import { join } from "node:path";
+import { systemClock, unmountAll } from "../../platform/mod.ts";
+import { ProcessDetails } from "../../wire/gen/containerd/runc/v1/options.ts";
+import { TaskDefinition } from "../../wire/gen/containerd/task/v2/shim.ts";
+import { Status } from "../../wire/gen/containerd/types/task/task.ts";
+import type { Timestamp } from "../../wire/gen/google/protobuf/timestamp.ts";
+import { timestampFromUnixNano } from "../../wire/time.ts";
+import { Container, type ContainerParts, type ContainerProcess, Orphans } from "../container/mod.ts";
+import { ShimError } from "../error.ts";
+import { Journal, journalState } from "../journal/mod.ts";
+import type { ServiceContext, TaskService } from "../program/task-service.ts";
+import { endRuntimesOf, Runc } from "../runc/mod.ts";
+import { StatusCode, type TtrpcHandlers, type TtrpcServer } from "../ttrpc/mod.ts";
+import { checkpointOf, createContainerOf, createContainerOfRecord, execProcessOf } from "./request.ts";
+
+type Handlers = TtrpcHandlers<typeof TaskDefinition>;
+
+const statusOnWire = {
+  created: Status.CREATED,
+  running: Status.RUNNING,
+  stopped: Status.STOPPED,
+  paused: Status.PAUSED,
+  pausing: Status.PAUSING,
+} as const;
+
+export function makeTaskService(context: ServiceContext): TaskService {
+  return new Service(context);
+}
+
+class Service implements TaskService {
+  readonly #context: ServiceContext;
+  readonly #containers = new Map<string, Container>();
+  /** Ids that are being created or taken over: a second create is refused at once. */
+  readonly #coming = new Set<string>();
+
+  readonly #orphans: Orphans;
+
+  constructor(context: ServiceContext) {
+    this.#context = context;
+    this.#orphans = new Orphans((text, error) => this.#trouble(text, error));
+  }
+
+  get hasContainers(): boolean {
+    return this.#containers.size > 0 || this.#coming.size > 0;
+  }
+
+  register(server: TtrpcServer): void {
+    const handlers = this.#handlers();
+    server.register(TaskDefinition, handlers);
+    server.register({ ...TaskDefinition, fullName: "containerd.task.v3.Task" }, handlers);
+  }
+
+  async adopt(id: string, bundle: string): Promise<void> {
+    if (this.#containers.has(id) || this.#coming.has(id)) return;
+    this.#coming.add(id);
+    try {
+      const journal = await Journal.open(bundle);
+      try {
+        const container = await this.#adopted(journal, bundle);
+        if (container === undefined) await journal.close();
+        else this.#containers.set(id, container);
+      } catch (error) {
+        await journal.close();
+        throw error;
+      }
+    } finally {
+      this.#coming.delete(id);
+    }
+  }
+
+  async reopenLogs(id: string, execId: string): Promise<void> {
+    await this.#container(id).reopenLogs(execId);
+  }
+
+  async close(): Promise<void> {
+    this.#orphans.close();
+    await Promise.all([...this.#containers.values()].map((container) => container.close()));
+    this.#containers.clear();
+  }
+
+  /** Undefined when the journal tells of no container that is still there. */
+  async #adopted(journal: Journal, bundle: string): Promise<Container | undefined> {
+    const { creating, created, deleted } = journalState(journal.entries);
+    if (creating === undefined || deleted) return undefined;
+    const request = createContainerOfRecord(creating, bundle);
+    await endRuntimesOf(bundle);
+    if (created !== undefined) return Container.adopt(request, this.#parts(journal));
+    // The shim died in the middle of a create that nobody was told had worked.
+    const runc = new Runc(request.runtime, bundle, request.id, request);
+    await runc.delete({ force: true }).catch((error: unknown) => this.#trouble("clear away an unfinished create", error));
+    await unmountAll(join(bundle, "rootfs"), { lazy: true });
+    await journal.append({ type: "deleted", at: String(systemClock.now()) });
+    return undefined;
+  }
+
+  #parts(journal: Journal): ContainerParts {
+    const { namespace, publisher, joinsContainerCgroup } = this.#context;
+    return { namespace, journal, publisher, joinsContainerCgroup, onTrouble: (text, error) => this.#trouble(text, error) };
+  }
+
+  #trouble(text: string, error: unknown): void {
+    this.#context.log("warning", text, { error: error instanceof Error ? error.message : JSON.stringify(error) });
+  }
+
+  /** @throws ShimError NotFound */
+  #container(id: string): Container {
+    const container = this.#containers.get(id);
+    if (container === undefined) throw new ShimError(StatusCode.NotFound, "container not created");
+    return container;
+  }
+
+  #handlers(): Handlers {
+    return {
+      create: async (request) => {
+        const { id, bundle } = request;
+        if (this.#containers.has(id) || this.#coming.has(id)) throw new ShimError(StatusCode.AlreadyExists, `id ${id}`);
+        this.#coming.add(id);
+        try {
+          const wanted = createContainerOf(this.#context.namespace, request);
+          const journal = await Journal.open(bundle);
+          try {
+            const container = await Container.create(wanted, this.#parts(journal));
+            this.#containers.set(id, container);
+            return { pid: container.pid };
+          } catch (error) {
+            await journal.close();
+            throw error;
+          }
+        } finally {
+          this.#coming.delete(id);
+        }
+      },
+      start: async ({ id, execId }) => ({ pid: await this.#container(id).start(execId) }),
+      delete: async ({ id, execId }) => {
+        const container = this.#container(id);
+        const { pid, exitStatus, exitedAt } = await (execId === "" ? container.delete() : container.deleteExec(execId));
+        if (execId === "") {
+          this.#containers.delete(id);
+          await container.close();
+        }
+        return { pid, exitStatus, exitedAt: timestampFromUnixNano(exitedAt === 0n ? undefined : exitedAt) };
+      },
+      exec: async (request) => {
+        await this.#container(request.id).exec(execProcessOf(request));
+        return {};
+      },
+      state: async ({ id, execId }) => {
+        const container = this.#container(id);
+        const process = container.process(execId);
+        return {
+          id: execId === "" ? id : execId,
+          bundle: container.bundle,
+          pid: process.pid,
+          status: statusOnWire[container.statusOf(process)],
+          ...process.io,
+          ...exitOf(process),
+          execId: "",
+        };
+      },
+      wait: async ({ id, execId }) => {
+        const process = this.#container(id).process(execId);
+        await process.exit;
+        return exitOf(process);
+      },
+      kill: async ({ id, execId, signal, all }) => {
+        await this.#container(id).kill(execId, signal, all);
+        return {};
+      },
+      pids: async ({ id }) => {
+        const container = this.#container(id);
+        const processes = (await container.pids()).map((pid) => {
+          const execId = container.execOfPid(pid);
+          if (execId === undefined) return { pid, info: undefined };
+          const value = Buffer.from(ProcessDetails.encode({ execId }).finish());
+          return { pid, info: { typeUrl: "containerd.runc.v1.ProcessDetails", value } };
+        });
+        return { processes };
+      },
+      pause: async ({ id }) => {
+        await this.#container(id).pause();
+        return {};
+      },
+      resume: async ({ id }) => {
+        await this.#container(id).resume();
+        return {};
+      },
+      update: async ({ id, resources }) => {
+        await this.#container(id).update(resources?.value ?? Buffer.from("{}"));
+        return {};
+      },
+      checkpoint: async (request) => {
+        await this.#container(request.id).checkpoint(checkpointOf(request));
+        return {};
+      },
+      resizePty: async ({ id, execId, width, height }) => {
+        this.#container(id).resize(execId, width, height);
+        return {};
+      },
+      closeIO: async ({ id, execId, stdin }) => {
+        const container = this.#container(id);
+        if (stdin) container.closeStdin(execId);
+        return {};
+      },
+      stats: async ({ id }) => {
+        const { typeUrl, value } = await this.#container(id).stats();
+        return { stats: { typeUrl, value: Buffer.from(value) } };
+      },
+      connect: async ({ id }) => ({ shimPid: process.pid, taskPid: this.#containers.get(id)?.pid ?? 0, version: "" }),
+      shutdown: async ({ id }) => {
+        if (!this.hasContainers) this.#context.shutDown(id);
+        return {};
+      },
+    };
+  }
+}
+
+function exitOf({ ended }: ContainerProcess): { readonly exitStatus: number; readonly exitedAt: Timestamp } {
+  return { exitStatus: ended?.exitStatus ?? 0, exitedAt: timestampFromUnixNano(ended?.exitedAt) };
+}
