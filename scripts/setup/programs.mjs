@@ -81,6 +81,7 @@ export function programsFor(purpose, node) {
     { what: "dockerd", why: "tests run it on shiplogd", package: "docker.io", present: inPath("dockerd") },
     // Debian 12 has it in docker.io; from Debian 13 on it is a package of its own.
     { what: "docker", why: "tests drive dockerd with it", package: "docker.io", elsewhere: "docker-cli", present: inPath("docker") },
+    { what: "ps", why: "dockerd lists processes with it", package: "procps", present: inPath("ps") },
     { what: "python3", why: "its tarfile module writes the archives that tests read", package: "python3", present: inPath("python3") },
   ];
 }
