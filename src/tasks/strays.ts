@@ -3,8 +3,9 @@
  * this daemon's: the bundle's place, the shim's command line, the bundle that runc's state names. Of anything else it must keep its hands.
  */
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { errorCode, runProgram } from "../platform/mod.ts";
+import { runc } from "../wire/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import { clearAway, servesAnother } from "./clear-away.ts";
 import { processName, rowOf, type TaskContext } from "./context.ts";
@@ -18,6 +19,8 @@ export interface Stray {
   readonly key: TaskKey;
   /** A path, or a process's number. */
   readonly place: string;
+  /** Of runc's state: where it keeps those of the namespace. */
+  readonly root?: string;
   readonly pid?: number;
   /** Names the process together with its number. */
   readonly startTime?: number;
@@ -37,7 +40,7 @@ export async function findStrays(context: TaskContext): Promise<Stray[]> {
 }
 
 /** Removes it, unless a task of that name has come since. */
-export async function clearStray(context: TaskContext, { kind, key, pid, startTime }: Stray): Promise<void> {
+export async function clearStray(context: TaskContext, { kind, key, root, pid, startTime }: Stray): Promise<void> {
   await context.queue.run(processName(key), async () => {
     if (rowOf(context, key) !== undefined) return;
     switch (kind) {
@@ -49,13 +52,7 @@ export async function clearStray(context: TaskContext, { kind, key, pid, startTi
           throw new Error(`process ${pid} does not end`);
         return;
       case "runtime state":
-        await runProgram("stray.runcDelete", "runc", [
-          "--root",
-          join(runcRoot, key.namespace),
-          "delete",
-          "--force",
-          key.id,
-        ]);
+        if (root !== undefined) await runProgram("stray.runcDelete", "runc", ["--root", root, "delete", "--force", key.id]);
         return;
       default:
         kind satisfies never;
@@ -64,17 +61,54 @@ export async function clearStray(context: TaskContext, { kind, key, pid, startTi
 }
 
 /** The states of runc that name one of our bundles. */
-async function runtimeStates({ bundles }: TaskContext): Promise<Stray[]> {
+async function runtimeStates(context: TaskContext): Promise<Stray[]> {
   const found: Stray[] = [];
-  for (const namespace of await namesIn(runcRoot)) {
-    for (const id of await namesIn(join(runcRoot, namespace))) {
-      const place = join(runcRoot, namespace, id);
-      const key = { namespace, id };
-      if (await namesBundle(join(place, "state.json"), bundles.pathOf(key)))
-        found.push({ kind: "runtime state", key, place });
+  for (const states of await runtimeRoots(context)) {
+    for (const namespace of await namesIn(states)) {
+      const root = join(states, namespace);
+      for (const id of await namesIn(root)) {
+        const place = join(root, id);
+        const key = { namespace, id };
+        if (await namesBundle(join(place, "state.json"), context.bundles.pathOf(key)))
+          found.push({ kind: "runtime state", key, place, root });
+      }
     }
   }
   return found;
+}
+
+/** Where the options of any task, container or bundle have runc keep its states, and where it does without. */
+async function runtimeRoots({ ledger: { view }, bundles }: TaskContext): Promise<ReadonlySet<string>> {
+  const roots = new Set([runcRoot]);
+  const add = (root: unknown) => {
+    if (typeof root === "string" && isAbsolute(root)) roots.add(root);
+  };
+  const options = [
+    ...[...view.tasks.all()].map(({ row }) => row.options),
+    ...[...view.containers.all()].map(({ row }) => row.runtime.options),
+  ];
+  for (const each of options) if (each?.typeUrl === "containerd.runc.v1.Options") add(rootOf(each.value));
+  // The shim's copy, which is there also when no record is any more.
+  for (const key of await bundles.list()) add(parsed(await bundles.read(key, "options.json"))?.root);
+  return roots;
+}
+
+/** What is no message of options was refused by the shim as well. */
+function rootOf(bytes: Uint8Array): string | undefined {
+  try {
+    return runc.Options.decode(bytes).root;
+  } catch {
+    return undefined;
+  }
+}
+
+function parsed(text = "null"): { readonly root?: unknown } | null {
+  try {
+    return JSON.parse(text) as { readonly root?: unknown } | null;
+  } catch {
+    // Being written.
+    return null;
+  }
 }
 
 async function namesBundle(file: string, bundle: string): Promise<boolean> {

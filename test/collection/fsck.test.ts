@@ -4,7 +4,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { access, copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -39,10 +39,15 @@ describe("a check", () => {
   after(async () => {
     client.close();
     shim?.kill("SIGKILL");
-    await run("runc", ["--root", `/run/containerd/runc/${namespace}`, "delete", "--force", "stray"]).catch(() => {});
+    for (const [id, root] of Object.entries(roots()))
+      await run("runc", ["--root", join(root, namespace), "delete", "--force", id]).catch(() => {});
     await daemon.dispose();
     await removeRuncTraces(namespace);
   });
+
+  /** Where runc keeps the states of the containers that this file makes. */
+  const roots = () => ({ stray: "/run/containerd/runc", elsewhere: join(daemon.paths.directory, "runc") });
+  const stateOf = (id: "stray" | "elsewhere") => join(roots()[id], namespace, id);
 
   const fsck = (...args: string[]): Promise<{ status: number; found: Found[] }> =>
     new Promise((resolve) => {
@@ -98,25 +103,13 @@ describe("a check", () => {
     const temporary = join(daemon.paths.state, "mounts", "mount-left");
     await mkdir(temporary);
     mount({ type: "tmpfs", source: "tmpfs", options: [] }, temporary);
-    // A container that runc holds in one of our bundles, without a task.
-    await mkdir(join(bundle("stray"), "rootfs", "bin"), { recursive: true });
-    await copyFile("/bin/busybox", join(bundle("stray"), "rootfs", "bin", "sleep"));
-    await run("runc", ["spec"], { cwd: bundle("stray") });
-    const config = join(bundle("stray"), "config.json");
-    const spec = JSON.parse(await readFile(config, "utf8"));
-    spec.process.terminal = false;
-    spec.process.args = ["/bin/sleep", "600"];
-    spec.linux.cgroupsPath = `/${namespace}/stray`;
-    await writeFile(config, JSON.stringify(spec));
-    const created = spawn(
-      "runc",
-      ["--root", `/run/containerd/runc/${namespace}`, "create", "--bundle", bundle("stray"), "stray"],
-      { stdio: "ignore" },
-    );
-    assert.deepEqual(await once(created, "exit"), [0, null]);
-    const state = JSON.parse(await readFile(`/run/containerd/runc/${namespace}/stray/state.json`, "utf8")) as {
-      init_process_pid: number;
-    };
+    // A payload that no record names.
+    const attachment = join(daemon.paths.root, "attachments", "sha256", "0".repeat(64));
+    await mkdir(dirname(attachment), { recursive: true });
+    await writeFile(attachment, "gone");
+    // Containers that runc holds in our bundles, without a task; of one the state is where a container's options have it.
+    await client.container("of-options", "", {}, roots().elsewhere);
+    const pids = [await holdByRunc("stray"), await holdByRunc("elsewhere")];
     // A process that calls itself a shim of this daemon, for a task that is not there.
     const args = ["-namespace", namespace, "-id", "lost", "-address", daemon.address];
     shim = spawn("sh", ["-c", "read line", "containerd-shim-runc-v2", ...args], {
@@ -150,9 +143,9 @@ describe("a check", () => {
       ingest,
       snapshotDirectory("00112233aabbccdd"),
       temporary,
-      bundle("stray"),
-      `/run/containerd/runc/${namespace}/stray`,
-      `/proc/${state.init_process_pid}/root`,
+      attachment,
+      ...[bundle("stray"), bundle("elsewhere"), stateOf("stray"), stateOf("elsewhere")],
+      ...pids.map((pid) => `/proc/${pid}/root`),
     ])
       await assert.rejects(access(path), { code: "ENOENT" }, path);
     if (shim.exitCode === null && shim.signalCode === null) await once(shim, "exit");
@@ -168,17 +161,16 @@ describe("a check", () => {
     function expected(): string[][] {
       const lost = `(lost in namespace ${namespace})`;
       const stray = `(stray in namespace ${namespace})`;
+      const elsewhere = `(elsewhere in namespace ${namespace})`;
       return [
+        ["attachment", attachment, "a payload that no record of the log names", ""],
+        ["bundle", bundle("elsewhere"), `a bundle of no task ${elsewhere}`, ""],
+        ["runtime state", stateOf("elsewhere"), `runc's state of a container of no task ${elsewhere}`, ""],
         ["blob", blobFile, "content that no namespace links", "BlobCommitted BlobDeleted"],
         ["bundle", bundle("stray"), `a bundle of no task ${stray}`, ""],
         ["ingest", ingest, `the bytes of an upload that is not under way (never in namespace ${namespace})`, ""],
         ["mount", temporary, "a temporary mount that nothing uses", ""],
-        [
-          "runtime state",
-          `/run/containerd/runc/${namespace}/stray`,
-          `runc's state of a container of no task ${stray}`,
-          "",
-        ],
+        ["runtime state", stateOf("stray"), `runc's state of a container of no task ${stray}`, ""],
         ["shim", String(shim!.pid), `a shim of no task ${lost}`, ""],
         ["snapshot", snapshotDirectory("00112233aabbccdd"), "a directory that no snapshot names", ""],
         ["snapshot", source, "a directory that no snapshot names", "SnapshotPrepared SnapshotRemoved"],
@@ -191,6 +183,23 @@ describe("a check", () => {
       ].sort();
     }
   });
+
+  /** Has runc create a container in a bundle of the daemon's; returns its pid. */
+  async function holdByRunc(id: "stray" | "elsewhere"): Promise<number> {
+    await mkdir(join(bundle(id), "rootfs", "bin"), { recursive: true });
+    await copyFile("/bin/busybox", join(bundle(id), "rootfs", "bin", "sleep"));
+    await run("runc", ["spec"], { cwd: bundle(id) });
+    const config = join(bundle(id), "config.json");
+    const spec = JSON.parse(await readFile(config, "utf8"));
+    spec.process.terminal = false;
+    spec.process.args = ["/bin/sleep", "600"];
+    spec.linux.cgroupsPath = `/${namespace}/${id}`;
+    await writeFile(config, JSON.stringify(spec));
+    const root = join(roots()[id], namespace);
+    const created = spawn("runc", ["--root", root, "create", "--bundle", bundle(id), id], { stdio: "ignore" });
+    assert.deepEqual(await once(created, "exit"), [0, null]);
+    return JSON.parse(await readFile(join(stateOf(id), "state.json"), "utf8")).init_process_pid as number;
+  }
 
   it("finds nothing of what a killed daemon has left once the next one has started", async () => {
     const temporary = join(daemon.paths.state, "mounts", "mount-killed");

@@ -17,7 +17,7 @@ export async function shimsOf(address: string): Promise<readonly Shim[]> {
     if (!Number.isInteger(pid)) continue;
     const args = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
     const after = (flag: string) => args[args.indexOf(flag) + 1];
-    if (!args[0]?.includes("containerd-shim") || after("-address") !== address || args.includes("delete")) continue;
+    if (!args.some((arg) => arg.includes("containerd-shim")) || after("-address") !== address || args.includes("delete")) continue;
     shims.push({ pid, namespace: after("-namespace") ?? "", id: after("-id") ?? "" });
   }
   return shims;
