@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { errorCode } from "./errno.ts";
 import { kernelCall, libc } from "./kernel.ts";
 import { type OperationHook, proceed } from "./operation.ts";
 
@@ -17,9 +18,13 @@ const c = {
 
 const PR_SET_NAME = 15;
 
-/** Leaves the session and process group of whoever started this process: no signal to them reaches it. @throws KernelError, EPERM for the leader of a group */
+/** Leaves the session and process group of whoever started this process: no signal to them reaches it. The leader of a group of its own stays. @throws KernelError */
 export function leaveSession(hook: OperationHook = proceed): void {
-  kernelCall("setsid", hook, {}, () => c.setsid());
+  try {
+    kernelCall("setsid", hook, {}, () => c.setsid());
+  } catch (thrown) {
+    if (errorCode(thrown) !== "EPERM") throw thrown;
+  }
 }
 
 /** Makes `descriptor` mean what `by` means; what it meant before is closed. @throws KernelError */

@@ -17,8 +17,8 @@ export interface ServiceContext {
   /** The shim joins the cgroup of each container that it creates or adopts. */
   readonly joinsContainerCgroup: boolean;
   /**
-   * A Shutdown call has come for container `id` and the service has no container left. The shim ends soon after, unless a start that is under
-   * way has been promised its service.
+   * A Shutdown call has come for container `id`. The shim ends soon after if the service has no container left, and no start that is under way has
+   * been promised its service.
    */
   readonly shutDown: (id: string) => void;
 }

@@ -212,7 +212,7 @@ class Service implements TaskService {
       },
       connect: async ({ id }) => ({ shimPid: process.pid, taskPid: this.#containers.get(id)?.pid ?? 0, version: "" }),
       shutdown: async ({ id }) => {
-        if (!this.hasContainers) this.#context.shutDown(id);
+        this.#context.shutDown(id);
         return {};
       },
     };

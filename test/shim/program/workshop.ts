@@ -14,6 +14,7 @@ import { type Envelope, EventsDefinition } from "../../../src/wire/gen/container
 import { CreateTaskRequest, TaskDefinition } from "../../../src/wire/gen/containerd/task/v2/shim.ts";
 import { Any } from "../../../src/wire/gen/google/protobuf/any.ts";
 import { eventually } from "../../harness/eventually.ts";
+import { removeRuncTraces } from "../../harness/runc-traces.ts";
 import { runtimeSpec } from "../../harness/spec.ts";
 import { mountsBelow, shimsOf, unmount } from "../../harness/traces.ts";
 
@@ -167,11 +168,12 @@ export class Workshop {
     for (const { pid, exitCode } of this.#spares) if (pid !== undefined && exitCode === null) killIfThere(pid);
     await eventually("all shims are gone", async () => ((await this.shims()).length === 0 ? true : undefined));
     const runc = (args: readonly string[]) => {
-      const child = spawn("runc", ["--root", join(this.directory, "runc"), ...args], { stdio: ["ignore", "pipe", "ignore"] });
+      const child = spawn("runc", ["--root", join(this.directory, "runc", this.namespace), ...args], { stdio: ["ignore", "pipe", "ignore"] });
       return Promise.all([child.stdout.toArray(), once(child, "exit")]).then(([chunks]) => Buffer.concat(chunks as Buffer[]).toString());
     };
     for (const id of (await runc(["list", "--quiet"])).split("\n").filter(Boolean)) await runc(["delete", "--force", id]);
     await this.refuseEvents();
+    await removeRuncTraces(this.namespace);
     for (const address of this.#addresses) await rm(socketPathOfAddress(address), { force: true });
     for (const point of (await mountsBelow(this.directory)).toReversed()) await unmount(point);
     await rm(this.directory, { recursive: true, force: true, maxRetries: 3 });
