@@ -177,7 +177,7 @@ export const differences: readonly Difference[] = [
     name: "options that are none are told in the decoder's words",
     reason: "The same mistake, found by another decoder.",
     calls: /^checkpoints by runc: (create )?with malformed options$/,
-    containerd: { message: /^(unexpected EOF|proto: cannot parse invalid wire-format data)$/ },
+    containerd: { message: /^(unexpected EOF|proto:\scannot parse invalid wire-format data)$/ },
     shiplog: { message: /^decode containerd\.runc\.v1\.\w+: / },
   },
   {
