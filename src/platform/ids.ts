@@ -2,7 +2,6 @@
  * Random names. Owns the source of every id that is not given by a client, so that a test can put a predictable one in its place.
  * It must never derive an id from the time or from a counter: ids made before and after a restart may not meet.
  */
-import { randomFillSync, randomUUID } from "node:crypto";
 
 /** Where random names come from. */
 export interface Ids {
@@ -14,13 +13,16 @@ export interface Ids {
   uuid(): string;
 }
 
+/** Loaded at the first id: a shim makes none, and loading it is a good part of its start. */
+const crypto = () => process.getBuiltinModule("node:crypto");
+
 const pool = Buffer.allocUnsafeSlow(4096);
 let used = pool.length;
 
 /** Asking the kernel once per 4096 bytes keeps a request id under a microsecond. */
 function hex(bytes: number): string {
   if (used + bytes > pool.length) {
-    randomFillSync(pool);
+    crypto().randomFillSync(pool);
     used = 0;
   }
   const text = pool.toString("hex", used, used + bytes);
@@ -31,5 +33,5 @@ function hex(bytes: number): string {
 export const randomIds: Ids = {
   request: () => hex(10),
   directory: () => hex(8),
-  uuid: () => randomUUID(),
+  uuid: () => crypto().randomUUID(),
 };

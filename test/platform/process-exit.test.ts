@@ -15,10 +15,11 @@ import {
 } from "../../src/platform/mod.ts";
 import { eventually, within } from "../harness/eventually.ts";
 
-/** A child of this process that is not libuv's: its own parent has ended. */
+/** A child of this process that is not libuv's: its own parent has ended, for which the script waits. */
 function orphan(script: string): number {
   becomeSubreaper();
-  const command = `sh -c '${script}' > /dev/null 2>&1 & echo $!`;
+  const adopted = `until grep -q "^PPid:.${process.pid}$" /proc/$$/status; do sleep 0.01; done`;
+  const command = `sh -c '${adopted}; ${script}' > /dev/null 2>&1 & echo $!`;
   return Number(execFileSync("sh", ["-c", command], { encoding: "utf8" }));
 }
 
@@ -58,22 +59,23 @@ test("watch of a process that is gone tells an exit that is not known", async ()
   assert.deepEqual(await exitOf(pid!), { exitStatus: 255, known: false });
 });
 
-test("watch learns the exit of a process that another one reaps", async () => {
-  // The shell takes the exit of its own child only when it is told to.
-  const parent = spawn("sh", ["-c", "(exit 5) & echo $!; read x; wait; echo reaped; read x"], { stdio: ["pipe", "pipe", "ignore"] });
+test("watch learns the exit of another's child, before and after it is reaped", async (t) => {
+  becomeSubreaper();
+  // The child lives until its parent has become a program that never waits for it.
+  const parent = spawn("sh", ["-c", "(sleep 0.2; exit 5) & echo $!; exec sleep 1000"], { stdio: ["ignore", "pipe", "ignore"] });
+  t.after(() => parent.kill("SIGKILL"));
   const [line] = await once(parent.stdout!, "data");
   const pid = Number(line);
   const pidfd = pidfdOpen(pid);
+  t.after(() => closeSync(pidfd));
   assert.deepEqual(await exitOf(pid, processStartTime(pid)), { exitStatus: 5, known: true });
   assert.equal(exitStatusByPidfd(pidfd), undefined, "it is a zombie still");
-  parent.stdin!.write("\n");
-  await once(parent.stdout!, "data");
+  parent.kill("SIGKILL");
+  await once(parent, "exit");
+  assert.equal(reap(pid), 5, "its parent is gone, so it is this process's child");
   const [major, minor] = readFileSync("/proc/sys/kernel/osrelease", "utf8").split(".").map(Number);
   const tells = major! > 6 || (major === 6 && minor! >= 15);
   assert.equal(exitStatusByPidfd(pidfd), tells ? 5 : undefined);
-  closeSync(pidfd);
-  parent.stdin!.end();
-  await once(parent, "exit");
 });
 
 test("a closed watch leaves a child unreaped", async () => {

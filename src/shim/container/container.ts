@@ -146,6 +146,9 @@ export class Container {
       await (all ? this.#account.aside(kill) : kill());
     } catch (error) {
       throw killError(error as Error);
+    } finally {
+      // Init may have ended while the shim stood aside.
+      if (this.#initGone) this.#account.leave();
     }
   }
 
@@ -300,7 +303,7 @@ export class Container {
       await mountAll(rootfs, directory);
     } catch (cause) {
       const described = rootfs.map(({ type, source, options }) => `&{${type} ${source} [${options.join(" ")}]}`).join(" ");
-      throw new Error(`failed to mount rootfs component ${described}: ${(cause as Error).message}`, { cause });
+      throw new Error(`failed to mount rootfs component ${described}: ${systemText(cause as Error)}`, { cause });
     }
   }
 
@@ -452,6 +455,9 @@ export class Container {
     this.#watch(init, startTime);
   }
 }
+
+/** The system's words alone, as Go shows an error of a call: "no such file or directory". */
+const systemText = ({ message }: Error): string => /^E[A-Z0-9]+: ([^,]+), /.exec(message)?.[1]?.toLowerCase() ?? message;
 
 const now = (): string => String(systemClock.now());
 

@@ -5,7 +5,6 @@
  */
 import { type FileHandle, open as openFile, rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
-import { createGzip } from "node:zlib";
 import { logFileMode } from "./log-file-mode.ts";
 
 const pipeBytes = 128 * 1024;
@@ -85,6 +84,8 @@ async function run(job: CompressionJob, signal: AbortSignal): Promise<void> {
       throw error;
     });
     // `flush`: the original is removed next, so the copy must be on the disk, not only written.
+    // Loaded at the first file: it would be a tenth of a shim's start.
+    const { createGzip } = await import("node:zlib");
     await pipeline(
       source.createReadStream({ highWaterMark: pipeBytes }),
       createGzip({ chunkSize: pipeBytes }),

@@ -123,17 +123,18 @@ test("a failed create leaves no mount, no container and no event", limit, async 
   await shim.delete("one");
 });
 
-test("shutdown is passed on once there is no container, connect tells who serves, and version 3 is served too", limit, async (t) => {
+test("shutdown is passed on with what there is to weigh, connect tells who serves, and version 3 is served too", limit, async (t) => {
   const site = await Site.open(t);
   const shim = await site.ours();
   const pid = await shim.run("one", ["/bin/sleep", "1000"]);
   const v3 = { ...TaskDefinition, fullName: "containerd.task.v3.Task" };
   assert.deepEqual(await shim.client.call(v3, "connect", { id: "one" }), { shimPid: process.pid, taskPid: pid, version: "" });
-  await shim.call("shutdown", { id: "one", now: false });
-  assert.ok(!site.told.some(({ topic }) => topic === "shutDown"));
+  assert.equal(shim.service!.hasContainers, true);
   await shim.kill("one");
   await shim.wait("one");
   await shim.delete("one");
+  assert.equal(shim.service!.hasContainers, false);
+  assert.deepEqual(site.told.filter(({ topic }) => topic === "shutDown"), []);
   await shim.call("shutdown", { id: "one", now: false });
-  assert.ok(site.told.some(({ topic }) => topic === "shutDown"));
+  assert.deepEqual(site.told.filter(({ topic }) => topic === "shutDown"), [{ topic: "shutDown" }]);
 });

@@ -191,8 +191,13 @@ export class Site {
 /** A spec as far as tests change it. */
 export interface Spec {
   process: { args: string[]; terminal?: boolean };
+  mounts: { destination: string; type: string; source: string; options?: string[] }[];
   linux: { namespaces: { type: string }[]; resources?: object };
-  hooks?: object;
+}
+
+/** Gives the container what terminals are made of. */
+export function withTerminals(spec: Spec): void {
+  spec.mounts.push({ destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666", "mode=0620"] });
 }
 
 export interface CreateOptions {
