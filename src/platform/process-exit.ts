@@ -74,7 +74,9 @@ export function watchExit(pid: number, startTime?: number, hook: OperationHook =
     signal(number) {
       const subject = { path: String(pid) };
       if (isClosed) throw kernelError(ESRCH, "pidfd_send_signal", subject);
-      kernelCall("pidfd_send_signal", hook, subject, () => pidfdSendSignal(SYS_PIDFD_SEND_SIGNAL, pidfd, number, null, 0));
+      kernelCall("pidfd_send_signal", hook, subject, () =>
+        pidfdSendSignal(SYS_PIDFD_SEND_SIGNAL, pidfd, number, null, 0),
+      );
     },
     close,
   };

@@ -62,7 +62,9 @@ test("watch of a process that is gone tells an exit that is not known", async ()
 test("watch learns the exit of another's child, before and after it is reaped", async (t) => {
   becomeSubreaper();
   // The child lives until its parent has become a program that never waits for it.
-  const parent = spawn("sh", ["-c", "(sleep 0.2; exit 5) & echo $!; exec sleep 1000"], { stdio: ["ignore", "pipe", "ignore"] });
+  const parent = spawn("sh", ["-c", "(sleep 0.2; exit 5) & echo $!; exec sleep 1000"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   t.after(() => parent.kill("SIGKILL"));
   const [line] = await once(parent.stdout!, "data");
   const pid = Number(line);

@@ -3,7 +3,15 @@
  *
  * Owns the watch and the membership. Its failures are told and go no further: a container runs without them.
  */
-import { type CgroupOf, cgroupOfProcess, collectStats, ContainerMembership, oomKillsOf, type OomWatch, watchOom } from "../cgroup/mod.ts";
+import {
+  type CgroupOf,
+  cgroupOfProcess,
+  collectStats,
+  ContainerMembership,
+  oomKillsOf,
+  type OomWatch,
+  watchOom,
+} from "../cgroup/mod.ts";
 import { ShimError } from "../error.ts";
 import { StatusCode } from "../ttrpc/mod.ts";
 

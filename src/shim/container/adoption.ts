@@ -58,7 +58,9 @@ export class Adoption {
 
   /** Execs that run as far as the journal knows. */
   get running(): readonly { readonly process: ContainerProcess; readonly startTime: number }[] {
-    return this.execs.flatMap(({ process, startTime }) => (startTime === undefined || process.ended ? [] : [{ process, startTime }]));
+    return this.execs.flatMap(({ process, startTime }) =>
+      startTime === undefined || process.ended ? [] : [{ process, startTime }],
+    );
   }
 
   /** Execs that the runtime has made and nobody has written down; they have their pids now. */

@@ -12,7 +12,11 @@ export interface CheckpointRequest {
 }
 
 /** @throws Error with criu's first line, and the path of its log */
-export async function writeCheckpoint(runc: Runc, bundle: string, { imagePath, workPath, flags }: CheckpointRequest): Promise<void> {
+export async function writeCheckpoint(
+  runc: Runc,
+  bundle: string,
+  { imagePath, workPath, flags }: CheckpointRequest,
+): Promise<void> {
   const work = workPath === "" ? join(bundle, "work", "criu-work") : workPath;
   try {
     await runc.checkpoint(imagePath, work, flags);

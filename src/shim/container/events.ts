@@ -10,12 +10,23 @@ interface Codec<T> {
 }
 
 function event<T>(topic: string, name: string, codec: Codec<T>, payload: T, timestamp: bigint): ShimEvent {
-  return { topic, event: { typeUrl: `containerd.events.${name}`, value: Buffer.from(codec.encode(payload).finish()) }, timestamp };
+  return {
+    topic,
+    event: { typeUrl: `containerd.events.${name}`, value: Buffer.from(codec.encode(payload).finish()) },
+    timestamp,
+  };
 }
 
 export function createEvent({ id, bundle, rootfs, io, checkpoint }: CreateContainer, pid: number): ShimEvent {
   const mounts = rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
-  const payload = { containerId: id, bundle, rootfs: mounts, io: { ...io }, checkpoint: checkpoint?.imagePath ?? "", pid };
+  const payload = {
+    containerId: id,
+    bundle,
+    rootfs: mounts,
+    io: { ...io },
+    checkpoint: checkpoint?.imagePath ?? "",
+    pid,
+  };
   return event("/tasks/create", "TaskCreate", payloads.TaskCreate, payload, systemClock.now());
 }
 
@@ -26,7 +37,13 @@ export const execAddedEvent = (containerId: string, execId: string): ShimEvent =
   event("/tasks/exec-added", "TaskExecAdded", payloads.TaskExecAdded, { containerId, execId }, systemClock.now());
 
 export const execStartedEvent = (containerId: string, execId: string, pid: number): ShimEvent =>
-  event("/tasks/exec-started", "TaskExecStarted", payloads.TaskExecStarted, { containerId, execId, pid }, systemClock.now());
+  event(
+    "/tasks/exec-started",
+    "TaskExecStarted",
+    payloads.TaskExecStarted,
+    { containerId, execId, pid },
+    systemClock.now(),
+  );
 
 export const pausedEvent = (containerId: string): ShimEvent =>
   event("/tasks/paused", "TaskPaused", payloads.TaskPaused, { containerId }, systemClock.now());
@@ -46,7 +63,13 @@ export interface TellExit {
 }
 
 export function exitEvent(containerId: string, { execId, pid, exitStatus, exitedAt }: TellExit): ShimEvent {
-  const payload = { containerId, id: execId === "" ? containerId : execId, pid, exitStatus, exitedAt: timestampFromUnixNano(exitedAt) };
+  const payload = {
+    containerId,
+    id: execId === "" ? containerId : execId,
+    pid,
+    exitStatus,
+    exitedAt: timestampFromUnixNano(exitedAt),
+  };
   return event("/tasks/exit", "TaskExit", payloads.TaskExit, payload, exitedAt);
 }
 

@@ -61,7 +61,11 @@ export class Exits {
   async ended(
     process: ContainerProcess,
     { exitStatus, known }: ProcessExit,
-    { at: exitedAt, others, killsBefore }: { readonly at: bigint; readonly others: readonly ContainerProcess[]; readonly killsBefore: number },
+    {
+      at: exitedAt,
+      others,
+      killsBefore,
+    }: { readonly at: bigint; readonly others: readonly ContainerProcess[]; readonly killsBefore: number },
   ): Promise<void> {
     const oomKilled = exitStatus === SIGKILL_STATUS && this.#kills > killsBefore;
     await process.startTold;
@@ -91,7 +95,9 @@ export class Exits {
         : exitEvent(containerId, { ...record, exitedAt: BigInt(record.exitedAt) });
     publisher.publish(event, () => {
       if (number === undefined || journal.isClosed) return;
-      journal.append({ type: "acknowledged", record: number }).catch((error: unknown) => onTrouble("write down an acknowledgement", error));
+      journal
+        .append({ type: "acknowledged", record: number })
+        .catch((error: unknown) => onTrouble("write down an acknowledgement", error));
     });
   }
 }

@@ -35,7 +35,11 @@ export class Maker {
     const stdio = await openStdio(this.#request(process));
     let pid: number | undefined;
     try {
-      pid = await run({ streams: stdio.descriptors, consoleSocket: stdio.consoleSocket, pidFile: this.pidFile(process.execId) });
+      pid = await run({
+        streams: stdio.descriptors,
+        consoleSocket: stdio.consoleSocket,
+        pidFile: this.pidFile(process.execId),
+      });
       await stdio.started();
     } catch (error) {
       await stdio.close();

@@ -4,3 +4,4 @@ export { Container, type ContainerParts } from "./container.ts";
 export { Orphans } from "./orphans.ts";
 export type { ContainerProcess } from "./process.ts";
 export type { CreateContainer, ExecProcess } from "./request.ts";
+export { detachRootfs } from "./rootfs.ts";

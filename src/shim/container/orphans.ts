@@ -39,7 +39,8 @@ export class Orphans {
 
   #sweep(): void {
     const zombies = zombieChildren();
-    const isOld = ({ pid, startTime }: ZombieChild) => this.#seen.some((before) => before.pid === pid && before.startTime === startTime);
+    const isOld = ({ pid, startTime }: ZombieChild) =>
+      this.#seen.some((before) => before.pid === pid && before.startTime === startTime);
     for (const { pid } of zombies.filter(isOld)) reapIfAny(pid);
     this.#seen = zombies.filter((zombie) => !isOld(zombie));
     if (this.#seen.length > 0) this.#soon();

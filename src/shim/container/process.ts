@@ -29,8 +29,6 @@ export class ContainerProcess {
   /** 0 before it was made; kept after its end. */
   pid = 0;
   status: ProcessStatus = "created";
-  /** The runtime is making it now. */
-  isStarting = false;
   stdio: ProcessStdio | undefined;
   watch: ExitWatch | undefined;
   ended: Ended | undefined;
@@ -57,11 +55,9 @@ export class ContainerProcess {
   async holdingExit<T>(start: () => Promise<T>): Promise<T> {
     const told = Promise.withResolvers<void>();
     this.#startTold = told.promise;
-    this.isStarting = true;
     try {
       return await start();
     } finally {
-      this.isStarting = false;
       told.resolve();
     }
   }

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 interface PartOfSpec {
-  readonly linux?: { readonly namespaces?: readonly { readonly type?: unknown; readonly path?: unknown }[] | null } | null;
+  readonly linux?: {
+    readonly namespaces?: readonly { readonly type?: unknown; readonly path?: unknown }[] | null;
+  } | null;
 }
 
 /**

@@ -6,7 +6,19 @@
  *
  * Line: {"n": the record's number, "type": ..., ...}. The file is made shorter by being replaced, never changed in place.
  */
-import { closeSync, constants, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { errorCode, type OperationHook, proceed, tryLock } from "../../platform/mod.ts";
@@ -213,6 +225,7 @@ function entryOf(line: string): JournalEntry | undefined {
   }
   if (typeof parsed !== "object" || parsed === null || !("n" in parsed) || !("type" in parsed)) return undefined;
   const { n: number, ...record } = parsed as { n: unknown; type: unknown };
-  if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0 || typeof record.type !== "string") return undefined;
+  if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0 || typeof record.type !== "string")
+    return undefined;
   return { number, record: record as JournalRecord };
 }

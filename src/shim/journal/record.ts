@@ -172,7 +172,13 @@ export function journalState(entries: readonly JournalEntry[]): JournalState {
   for (const { number, record } of entries) {
     switch (record.type) {
       case "creating":
+        // One that was deleted, or that nobody finished, is followed by another of the same name.
         creating = record;
+        created = undefined;
+        started = false;
+        exit = undefined;
+        deleted = false;
+        execs.clear();
         break;
       case "created":
         created = record;
@@ -220,32 +226,33 @@ export function journalState(entries: readonly JournalEntry[]): JournalState {
 }
 
 /**
- * The entries without those that no fold needs any more: of execs that are deleted and whose exits the daemon has, and of out-of-memory kills that
- * it has. The fold of the result is the fold of all.
+ * The entries without those that no fold needs any more: of execs that are deleted and whose exits the daemon has, of out-of-memory kills that it
+ * has, and of all that was before the container's last create. The fold of the result is the fold of all.
  */
 export function withoutSettled(entries: readonly JournalEntry[]): JournalEntry[] {
   const { unacknowledged, execs, exit } = journalState(entries);
   const waiting = new Set(unacknowledged.map(({ number }) => number));
-  const live = new Set<number>();
+  const lastCreating = entries.findLast(({ record }) => record.type === "creating")?.number ?? 0;
   // An exec's id can be used again: only the records since it was last added are of the one that lives.
   const lastAdded = new Map<string, number>();
   for (const { number, record } of entries) if (record.type === "execAdded") lastAdded.set(record.execId, number);
   const isOfLiveExec = (execId: string, number: number) => execs.has(execId) && number >= lastAdded.get(execId)!;
   const kept = entries.filter(({ number, record }) => {
+    if (waiting.has(number)) return true;
+    if (number < lastCreating) return false;
     switch (record.type) {
       case "execAdded":
       case "execStarted":
         return isOfLiveExec(record.execId, number);
       case "exited":
-        return record.execId === "" ? number === exit?.number || waiting.has(number) : waiting.has(number) || isOfLiveExec(record.execId, number);
+        return record.execId === "" ? number === exit?.number : isOfLiveExec(record.execId, number);
       case "oomed":
-        return waiting.has(number);
       case "execDeleted":
         return false;
       default:
         return true;
     }
   });
-  for (const { number } of kept) live.add(number);
+  const live = new Set(kept.map(({ number }) => number));
   return kept.filter(({ record }) => record.type !== "acknowledged" || live.has(record.record));
 }

@@ -16,6 +16,7 @@ import { type ExitWatch, type ProcessExit, runProgram, systemClock, unmountAll, 
 import type { DeleteResponse } from "../../wire/gen/containerd/task/v2/shim.ts";
 import { Status } from "../../wire/gen/containerd/types/task/task.ts";
 import { timestampFromUnixNano } from "../../wire/time.ts";
+import { endRuntimesOf } from "../runc/mod.ts";
 import { Journal, JournalHeld, type JournalState, journalState } from "../journal/mod.ts";
 import { StatusCode, TtrpcClosed, TtrpcError } from "../ttrpc/mod.ts";
 import { readAddress } from "./bundle.ts";
@@ -46,6 +47,8 @@ export async function deleteBundle(namespace: string, id: string, bundle: string
   const journal = await openJournal(bundle);
   try {
     const state = journal === undefined ? undefined : journalState(journal.entries);
+    // The shim may have died while the runtime was making something.
+    await endRuntimesOf(bundle);
     const exit = state === undefined ? undefined : await clearRuntime(state, id, warn);
     await unmountAll(`${bundle}/rootfs`, { lazy: true }).catch((error: Error) => warn(`unmount rootfs: ${error.message}`));
     return exit ?? response(state?.created?.pid ?? 0, killedStatus, systemClock.now());

@@ -23,7 +23,12 @@ export class RuncFailed extends Error {
 }
 
 /** Resolves with standard output once the command has ended with 0. @throws RuncFailed in the words of containerd's shim */
-export function runCommand(binary: string, args: readonly string[], deadlineMs: number, streams: Streams = answered): Promise<string> {
+export function runCommand(
+  binary: string,
+  args: readonly string[],
+  deadlineMs: number,
+  streams: Streams = answered,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     // Its own process group: what it starts ends with it when its time is up.
     const child = spawn(binary, args, { stdio: [...streams], detached: true, env: environment() });
@@ -39,7 +44,9 @@ export function runCommand(binary: string, args: readonly string[], deadlineMs: 
     };
     const fail = (why: string, cause?: unknown) => {
       const text = said.all();
-      settle(new RuncFailed(`${binary} did not terminate successfully: ${why}${text === "" ? "" : `: ${text}`}`, { cause }));
+      settle(
+        new RuncFailed(`${binary} did not terminate successfully: ${why}${text === "" ? "" : `: ${text}`}`, { cause }),
+      );
     };
     const late = () => {
       killGroup(child.pid);
@@ -103,7 +110,8 @@ function environment(): NodeJS.ProcessEnv {
 /** As Go's os/exec says it; clients look for these words. */
 function notRun(binary: string, cause: Error): string {
   const { code } = cause as NodeJS.ErrnoException;
-  if (!binary.includes("/") && code === "ENOENT") return `exec: ${JSON.stringify(binary)}: executable file not found in $PATH`;
+  if (!binary.includes("/") && code === "ENOENT")
+    return `exec: ${JSON.stringify(binary)}: executable file not found in $PATH`;
   const why = code === "ENOENT" ? "no such file or directory" : code === "EACCES" ? "permission denied" : cause.message;
   return `fork/exec ${binary}: ${why}`;
 }

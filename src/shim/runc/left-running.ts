@@ -17,8 +17,11 @@ export async function endRuntimesOf(bundle: string): Promise<void> {
 }
 
 function runtimesOf(bundle: string): number[] {
-  const isRun = (args: readonly string[]) => args.some((arg, index) => arg.startsWith(`${bundle}/runtime-log-`) && args[index - 1] === "--log");
-  return readdirSync("/proc").map(Number).filter((pid) => Number.isInteger(pid) && isRun(argumentsOf(pid)));
+  const isRun = (args: readonly string[]) =>
+    args.some((arg, index) => arg.startsWith(`${bundle}/runtime-log-`) && args[index - 1] === "--log");
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && isRun(argumentsOf(pid)));
 }
 
 function argumentsOf(pid: number): readonly string[] {

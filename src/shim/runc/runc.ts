@@ -15,7 +15,7 @@ import { reasonOf, removeRuntimeLog, runtimeLogPath } from "./runtime-log.ts";
  * How long each command may take, in milliseconds. Every one takes some 30 to 100 ms on an idle machine; these only end what is surely hung, before
  * the daemon's own deadline for the call does.
  */
-export const runcDeadlineMs = {
+const runcDeadlineMs = {
   create: 110_000,
   start: 110_000,
   exec: 110_000,
@@ -63,7 +63,10 @@ export class Runc {
 
   /** Makes the container and resolves with its init's pid. @throws Error "OCI runtime create failed: ..." */
   create(making: Making): Promise<number> {
-    const flags = [...(this.#options.noPivotRoot ? ["--no-pivot"] : []), ...(this.#options.noNewKeyring ? ["--no-new-keyring"] : [])];
+    const flags = [
+      ...(this.#options.noPivotRoot ? ["--no-pivot"] : []),
+      ...(this.#options.noNewKeyring ? ["--no-new-keyring"] : []),
+    ];
     const args = ["create", "--bundle", this.#bundle, ...flags, ...makingFlags(making), this.#id];
     return this.#make("OCI runtime create failed", args, making, runcDeadlineMs.create);
   }
@@ -120,7 +123,11 @@ export class Runc {
   /** The pids of everything in the container. @throws RuncFailed */
   async pids(): Promise<readonly number[]> {
     // A container without a process is null to runc.
-    return (JSON.parse(await this.#command(["ps", "--format", "json", this.#id], runcDeadlineMs.other)) as number[] | null) ?? [];
+    return (
+      (JSON.parse(await this.#command(["ps", "--format", "json", this.#id], runcDeadlineMs.other)) as
+        | number[]
+        | null) ?? []
+    );
   }
 
   /** The runtime's own word for the container's state: created, running, paused, stopped. @throws RuncFailed */
@@ -131,7 +138,11 @@ export class Runc {
   /** One that is not there is no error. @throws Error "failed to delete task: ..." */
   async delete({ force = false } = {}): Promise<void> {
     try {
-      await this.#run("failed to delete task", ["delete", ...(force ? ["--force"] : []), this.#id], runcDeadlineMs.delete);
+      await this.#run(
+        "failed to delete task",
+        ["delete", ...(force ? ["--force"] : []), this.#id],
+        runcDeadlineMs.delete,
+      );
     } catch (error) {
       if (!(error as Error).message.includes("does not exist")) throw error;
     }
@@ -139,7 +150,10 @@ export class Runc {
 
   /** `flags` in the runtime's spelling. @throws RuncFailed */
   async checkpoint(imagePath: string, workPath: string, flags: readonly string[]): Promise<void> {
-    await this.#command(["checkpoint", "--image-path", imagePath, "--work-path", workPath, ...flags, this.#id], runcDeadlineMs.checkpoint);
+    await this.#command(
+      ["checkpoint", "--image-path", imagePath, "--work-path", workPath, ...flags, this.#id],
+      runcDeadlineMs.checkpoint,
+    );
   }
 
   async #make(what: string, args: readonly string[], { streams, pidFile }: Making, limitMs: number): Promise<number> {
@@ -147,7 +161,8 @@ export class Runc {
     await rm(pidFile, { force: true });
     await this.#run(what, args, limitMs, streams);
     const pid = Number(readFileSync(pidFile, "utf8"));
-    if (!Number.isSafeInteger(pid) || pid <= 0) throw new Error(`failed to retrieve OCI runtime container pid: ${pidFile} holds none`);
+    if (!Number.isSafeInteger(pid) || pid <= 0)
+      throw new Error(`failed to retrieve OCI runtime container pid: ${pidFile} holds none`);
     return pid;
   }
 
@@ -175,7 +190,16 @@ export class Runc {
     const { root, systemdCgroup } = this.#choice;
     const { criuPath } = this.#options;
     const criu = criuPath === "" ? [] : ["--criu", criuPath];
-    return ["--root", root, "--log", log, "--log-format", "json", ...criu, ...(systemdCgroup ? ["--systemd-cgroup"] : [])];
+    return [
+      "--root",
+      root,
+      "--log",
+      log,
+      "--log-format",
+      "json",
+      ...criu,
+      ...(systemdCgroup ? ["--systemd-cgroup"] : []),
+    ];
   }
 }
 

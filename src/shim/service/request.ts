@@ -1,7 +1,11 @@
 /** Reading what a daemon sends: ids, and options in their Any. Owns the defaults (containerd: runtime/v2/runc/container.go NewContainer). */
 import { join } from "node:path";
 import { CheckpointOptions, Options } from "../../wire/gen/containerd/runc/v1/options.ts";
-import type { CheckpointTaskRequest, CreateTaskRequest, ExecProcessRequest } from "../../wire/gen/containerd/task/v2/shim.ts";
+import type {
+  CheckpointTaskRequest,
+  CreateTaskRequest,
+  ExecProcessRequest,
+} from "../../wire/gen/containerd/task/v2/shim.ts";
 import type { CheckpointRequest, CreateContainer, ExecProcess } from "../container/mod.ts";
 import { ShimError } from "../error.ts";
 import type { CreatingRecord } from "../journal/mod.ts";
@@ -29,7 +33,11 @@ function validId(id: string): string {
 }
 
 /** The message in an Any that may be absent. @throws ShimError InvalidArgument for a message of another type */
-function messageOf<T>(name: string, codec: { decode(bytes: Uint8Array): T; fromPartial(object: object): T }, any: RawAny | undefined): T {
+function messageOf<T>(
+  name: string,
+  codec: { decode(bytes: Uint8Array): T; fromPartial(object: object): T },
+  any: RawAny | undefined,
+): T {
   if (any === undefined || any.typeUrl === "") return codec.fromPartial({});
   if (any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1) !== name) {
     throw new ShimError(StatusCode.InvalidArgument, `options of type ${any.typeUrl}`);
@@ -45,21 +53,31 @@ export function createContainerOf(namespace: string, request: CreateTaskRequest)
   return {
     id: validId(request.id),
     bundle,
-    rootfs: rootfs.map((mount) => ({ type: mount.type, source: mount.source, target: mount.target, options: mount.options })),
+    rootfs: rootfs.map((mount) => ({
+      type: mount.type,
+      source: mount.source,
+      target: mount.target,
+      options: mount.options,
+    })),
     io: { stdin, stdout, stderr, terminal },
     ioUid,
     ioGid,
     runtime: { binary: binaryName || defaultRuntime, root: join(root || defaultRoot, namespace), systemdCgroup },
     ...runcOptionsOf(options),
     checkpoint: restoreOf(bundle, checkpoint, parentCheckpoint, options.criuWorkPath),
-    options: request.options === undefined ? null : { typeUrl: request.options.typeUrl, value: request.options.value.toString("base64") },
+    options:
+      request.options === undefined
+        ? null
+        : { typeUrl: request.options.typeUrl, value: request.options.value.toString("base64") },
   };
 }
 
 /** What an earlier shim was asked for, from its journal. */
 export function createContainerOfRecord(record: CreatingRecord, bundle: string): CreateContainer {
   const { containerId, rootfs, io, ioUid, ioGid, runtime, checkpoint, parentCheckpoint, options } = record;
-  const given = optionsOf(options === null ? undefined : { typeUrl: options.typeUrl, value: Buffer.from(options.value, "base64") });
+  const given = optionsOf(
+    options === null ? undefined : { typeUrl: options.typeUrl, value: Buffer.from(options.value, "base64") },
+  );
   return {
     id: containerId,
     bundle,
@@ -74,11 +92,20 @@ export function createContainerOfRecord(record: CreatingRecord, bundle: string):
   };
 }
 
-function runcOptionsOf({ noPivotRoot, noNewKeyring, criuPath }: Pick<Options, "noPivotRoot" | "noNewKeyring" | "criuPath">) {
+function runcOptionsOf({
+  noPivotRoot,
+  noNewKeyring,
+  criuPath,
+}: Pick<Options, "noPivotRoot" | "noNewKeyring" | "criuPath">) {
   return { noPivotRoot, noNewKeyring, criuPath };
 }
 
-function restoreOf(bundle: string, imagePath: string, parentPath: string, criuWorkPath: string): RestoreFrom | undefined {
+function restoreOf(
+  bundle: string,
+  imagePath: string,
+  parentPath: string,
+  criuWorkPath: string,
+): RestoreFrom | undefined {
   return imagePath === "" ? undefined : { imagePath, parentPath, workPath: criuWorkPath || join(bundle, "work") };
 }
 

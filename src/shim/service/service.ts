@@ -3,14 +3,13 @@
  *
  * Owns which containers this shim has. What is legal for one of them is the container's to say; the process's own life is the program's.
  */
-import { join } from "node:path";
-import { systemClock, unmountAll } from "../../platform/mod.ts";
+import { systemClock } from "../../platform/mod.ts";
 import { ProcessDetails } from "../../wire/gen/containerd/runc/v1/options.ts";
 import { TaskDefinition } from "../../wire/gen/containerd/task/v2/shim.ts";
 import { Status } from "../../wire/gen/containerd/types/task/task.ts";
 import type { Timestamp } from "../../wire/gen/google/protobuf/timestamp.ts";
 import { timestampFromUnixNano } from "../../wire/time.ts";
-import { Container, type ContainerParts, type ContainerProcess, Orphans } from "../container/mod.ts";
+import { Container, type ContainerParts, type ContainerProcess, detachRootfs, Orphans } from "../container/mod.ts";
 import { ShimError } from "../error.ts";
 import { Journal, journalState } from "../journal/mod.ts";
 import type { ServiceContext, TaskService } from "../program/task-service.ts";
@@ -92,15 +91,23 @@ class Service implements TaskService {
     if (created !== undefined) return Container.adopt(request, this.#parts(journal));
     // The shim died in the middle of a create that nobody was told had worked.
     const runc = new Runc(request.runtime, bundle, request.id, request);
-    await runc.delete({ force: true }).catch((error: unknown) => this.#trouble("clear away an unfinished create", error));
-    await unmountAll(join(bundle, "rootfs"), { lazy: true });
+    await runc
+      .delete({ force: true })
+      .catch((error: unknown) => this.#trouble("clear away an unfinished create", error));
+    await detachRootfs(bundle);
     await journal.append({ type: "deleted", at: String(systemClock.now()) });
     return undefined;
   }
 
   #parts(journal: Journal): ContainerParts {
     const { namespace, publisher, joinsContainerCgroup } = this.#context;
-    return { namespace, journal, publisher, joinsContainerCgroup, onTrouble: (text, error) => this.#trouble(text, error) };
+    return {
+      namespace,
+      journal,
+      publisher,
+      joinsContainerCgroup,
+      onTrouble: (text, error) => this.#trouble(text, error),
+    };
   }
 
   #trouble(text: string, error: unknown): void {

@@ -57,7 +57,7 @@ test("the counters of a container on version 1 are those that Debian's shim tell
     return stdout;
   };
   await run("images", "import", archive);
-  const work = "dd if=/dev/zero of=/work bs=1M count=8 conv=fsync 2>/dev/null; rm /work; sleep 600";
+  const work = "dd if=/dev/zero of=/work bs=1M count=8 conv=fsync 2>/dev/null; rm /work; sleep 600; true";
   const limits = ["--memory-limit", String(64 * 1024 * 1024), "--cpu-quota", "50000", "--cpu-period", "100000"];
   await run("run", "-d", ...limits, imageName, "one", "sh", "-c", work);
   const pid = Number(/^one\s+(\d+)/m.exec(await run("tasks", "ls"))![1]);

@@ -5,7 +5,14 @@ import { appendFile, mkdir, readFile, stat, truncate, writeFile } from "node:fs/
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Journal, JournalCorrupt, JournalHeld, type JournalRecord, journalState, readJournal } from "../../../src/shim/journal/mod.ts";
+import {
+  Journal,
+  JournalCorrupt,
+  JournalHeld,
+  type JournalRecord,
+  journalState,
+  readJournal,
+} from "../../../src/shim/journal/mod.ts";
 import { withoutSettled } from "../../../src/shim/journal/record.ts";
 import { temporaryDirectory } from "../../harness/temporary.ts";
 
@@ -22,7 +29,22 @@ const exited = (execId: string, exitStatus = 3): JournalRecord => ({
 const added = (execId: string): JournalRecord => ({ type: "execAdded", at: "1", execId, io, spec: '{"args":["ä"]}' });
 
 const execId = fc.constantFrom("a", "b");
+const creating: JournalRecord = {
+  type: "creating",
+  at: "0",
+  containerId: "c",
+  runtime: { binary: "runc", root: "/r", systemdCgroup: false },
+  io,
+  ioUid: 0,
+  ioGid: 0,
+  rootfs: [],
+  checkpoint: "",
+  options: null,
+};
+
 const record: fc.Arbitrary<JournalRecord> = fc.oneof(
+  fc.constant(creating),
+  fc.constant<JournalRecord>({ type: "deleted", at: "9" }),
   fc.constant<JournalRecord>({ type: "created", at: "1", pid: 7, startTime: 9 }),
   fc.constant<JournalRecord>({ type: "started", at: "2" }),
   execId.map(added),
@@ -41,7 +63,10 @@ test("a journal gives back what was appended when it is opened again", async (t)
   await first.close();
   assert.equal((await stat(join(bundle, "shim.journal"))).mode & 0o777, 0o600);
   const second = await Journal.open(bundle);
-  assert.deepEqual(second.entries.map(({ record }) => record), [added("a"), exited("a")]);
+  assert.deepEqual(
+    second.entries.map(({ record }) => record),
+    [added("a"), exited("a")],
+  );
   assert.equal(await second.append({ type: "acknowledged", record: 1 }), 2);
   await second.close();
   assert.deepEqual(journalState(readJournal(bundle)!).unacknowledged, []);
@@ -55,21 +80,31 @@ test("a journal cut anywhere opens with its whole lines and takes more", async (
   const bundle = await temporaryDirectory(t);
   const path = join(bundle, "shim.journal");
   await fc.assert(
-    fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 12 }), fc.double({ min: 0, max: 1, noNaN: true }), async (records, part) => {
-      await writeFile(path, "");
-      const journal = await Journal.open(bundle);
-      for (const each of records) await journal.append(each);
-      await journal.close();
-      const whole = await readFile(path);
-      const length = Math.floor(part * whole.length);
-      await truncate(path, length);
-      const kept = whole.subarray(0, length).toString().split("\n").length - 1;
-      const reopened = await Journal.open(bundle);
-      assert.deepEqual(reopened.entries.map(({ record }) => record), records.slice(0, kept));
-      await reopened.append({ type: "started", at: "6" });
-      await reopened.close();
-      assert.deepEqual(readJournal(bundle)!.map(({ record }) => record), [...records.slice(0, kept), { type: "started", at: "6" }]);
-    }),
+    fc.asyncProperty(
+      fc.array(record, { minLength: 1, maxLength: 12 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      async (records, part) => {
+        await writeFile(path, "");
+        const journal = await Journal.open(bundle);
+        for (const each of records) await journal.append(each);
+        await journal.close();
+        const whole = await readFile(path);
+        const length = Math.floor(part * whole.length);
+        await truncate(path, length);
+        const kept = whole.subarray(0, length).toString().split("\n").length - 1;
+        const reopened = await Journal.open(bundle);
+        assert.deepEqual(
+          reopened.entries.map(({ record }) => record),
+          records.slice(0, kept),
+        );
+        await reopened.append({ type: "started", at: "6" });
+        await reopened.close();
+        assert.deepEqual(
+          readJournal(bundle)!.map(({ record }) => record),
+          [...records.slice(0, kept), { type: "started", at: "6" }],
+        );
+      },
+    ),
     { numRuns: 50 },
   );
 });
@@ -84,7 +119,10 @@ test("a journal with a damaged line names the line when it is opened", async (t)
   const [first, second] = (await readFile(path, "utf8")).split("\n");
   for (const text of [`${first}\nnot json\n`, `${first}\n{"n":1}\n`, `${second}\n${first}\n`, `${first}\n${first}\n`]) {
     await writeFile(path, text);
-    await assert.rejects(Journal.open(bundle), (error: Error) => error instanceof JournalCorrupt && error.message.includes("line 2"));
+    await assert.rejects(
+      Journal.open(bundle),
+      (error: Error) => error instanceof JournalCorrupt && error.message.includes("line 2"),
+    );
     assert.throws(() => readJournal(bundle), JournalCorrupt);
     assert.equal(await readFile(path, "utf8"), text);
   }
@@ -94,7 +132,9 @@ test("a journal has one writer, until that one has ended", async (t) => {
   const bundle = await temporaryDirectory(t);
   const mod = new URL("../../../src/shim/journal/mod.ts", import.meta.url).href;
   const script = `const { Journal } = await import(${JSON.stringify(mod)}); globalThis.held = await Journal.open(${JSON.stringify(bundle)}); console.log("held"); setInterval(() => {}, 1e6)`;
-  const holder = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const holder = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   try {
     await once(holder.stdout, "data");
     await assert.rejects(Journal.open(bundle), JournalHeld);
@@ -128,7 +168,10 @@ test("a journal does not grow with what is settled, and keeps its numbers and it
   await journal.close();
   const state = journalState(readJournal(bundle)!);
   assert.equal(state.created?.pid, 7);
-  assert.deepEqual(state.unacknowledged.map(({ number }) => number), [unsettled]);
+  assert.deepEqual(
+    state.unacknowledged.map(({ number }) => number),
+    [unsettled],
+  );
 });
 
 test("the state of a journal is the same after what is settled was left out", () => {
@@ -138,6 +181,24 @@ test("the state of a journal is the same after what is settled was left out", ()
       assert.deepEqual(journalState(withoutSettled(entries)), journalState(entries));
     }),
   );
+});
+
+test("a container that is made again after it was deleted is the one that the journal tells of", () => {
+  const created = (pid: number): JournalRecord => ({ type: "created", at: "1", pid, startTime: 9 });
+  const records: JournalRecord[] = [
+    creating,
+    created(7),
+    { type: "started", at: "2" },
+    added("a"),
+    exited(""),
+    { type: "deleted", at: "9" },
+  ];
+  const state = journalState([...records, creating, created(8)].map((each, number) => ({ number, record: each })));
+  assert.deepEqual(
+    [state.created?.pid, state.started, state.exit, state.deleted, state.execs.size],
+    [8, false, undefined, false, 0],
+  );
+  assert.equal(state.unacknowledged.length, 1);
 });
 
 test("an append that fails leaves the journal as it was", async (t) => {
@@ -152,7 +213,10 @@ test("an append that fails leaves the journal as it was", async (t) => {
   failing = false;
   await journal.append(exited("a"));
   await journal.close();
-  assert.deepEqual(readJournal(bundle)!.map(({ record }) => record.type), ["execAdded", "exited"]);
+  assert.deepEqual(
+    readJournal(bundle)!.map(({ record }) => record.type),
+    ["execAdded", "exited"],
+  );
 });
 
 test("a journal in a bundle that is gone cannot be opened", async (t) => {

@@ -15,7 +15,11 @@ async function runtime(t: TestContext, script: string) {
   const binary = join(bundle, "runtime");
   await writeFile(binary, `#!/bin/sh\nLOG=$4\n${script}\n`, { mode: 0o755 });
   const choice = { binary, root: "/root", systemdCgroup: false };
-  return { bundle, binary, runc: new Runc(choice, bundle, "one", { noPivotRoot: false, noNewKeyring: false, criuPath: "" }) };
+  return {
+    bundle,
+    binary,
+    runc: new Runc(choice, bundle, "one", { noPivotRoot: false, noNewKeyring: false, criuPath: "" }),
+  };
 }
 
 test("a failed command says the last error of its log", async (t) => {
@@ -46,11 +50,18 @@ test("a failed command is not given the errors of another that runs beside it", 
 test("a runtime that is not there is told as containerd's shim tells it", async (t) => {
   const bundle = await temporaryDirectory(t);
   const make = (binary: string) =>
-    new Runc({ binary, root: "/root", systemdCgroup: false }, bundle, "one", { noPivotRoot: false, noNewKeyring: false, criuPath: "" });
+    new Runc({ binary, root: "/root", systemdCgroup: false }, bundle, "one", {
+      noPivotRoot: false,
+      noNewKeyring: false,
+      criuPath: "",
+    });
   await assert.rejects(make("no-such-runtime").start(), {
-    message: /^OCI runtime start failed: unable to retrieve OCI runtime error \(open .*: no such file or directory\): exec: "no-such-runtime": executable file not found in \$PATH$/,
+    message:
+      /^OCI runtime start failed: unable to retrieve OCI runtime error \(open .*: no such file or directory\): exec: "no-such-runtime": executable file not found in \$PATH$/,
   });
-  await assert.rejects(make("/no/such/runtime").start(), { message: /: fork\/exec \/no\/such\/runtime: no such file or directory$/ });
+  await assert.rejects(make("/no/such/runtime").start(), {
+    message: /: fork\/exec \/no\/such\/runtime: no such file or directory$/,
+  });
 });
 
 test("deleting what the runtime does not know is no error", async (t) => {
@@ -62,7 +73,10 @@ test("a command past its deadline is killed with all that it has started", async
   const directory = await temporaryDirectory(t);
   const file = join(directory, "pids");
   const script = `trap '' TERM; sleep 1000 & echo $$ $! > ${file}; wait`;
-  await assert.rejects(runCommand("sh", ["-c", script], 300), { name: "RuncFailed", message: "sh did not terminate successfully: no end in 300 ms" });
+  await assert.rejects(runCommand("sh", ["-c", script], 300), {
+    name: "RuncFailed",
+    message: "sh did not terminate successfully: no end in 300 ms",
+  });
   const pids = (await readFile(file, "utf8")).trim().split(" ").map(Number);
   for (const pid of pids) await eventually(`${pid} is gone`, async () => (await isGone(pid)) || undefined);
 });
@@ -87,7 +101,10 @@ test("what a dead shim left running for a bundle is ended, and nothing else", as
   const [mine, others] = [leftRunning(one.bundle), leftRunning(other.bundle)];
   t.after(() => process.kill(-others, "SIGKILL"));
   for (const pid of [mine, others]) {
-    await eventually("it runs", async () => (await readFile(`/proc/${pid}/cmdline`, "utf8")).startsWith("/bin/sh") || undefined);
+    await eventually(
+      "it runs",
+      async () => (await readFile(`/proc/${pid}/cmdline`, "utf8")).startsWith("/bin/sh") || undefined,
+    );
   }
   await endRuntimesOf(one.bundle);
   assert.ok(await isGone(mine));

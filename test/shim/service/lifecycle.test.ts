@@ -37,7 +37,10 @@ for (const name of ["runc", "crun"] as const) {
     assert.ok(!readMountinfo().some(({ mountpoint }) => mountpoint === join(bundle, "rootfs")));
     await assert.rejects(shim.state("one"), { code: StatusCode.NotFound, message: "container not created: not found" });
     await site.event("delete");
-    assert.deepEqual(site.told.map(({ topic }) => topic), ["create", "start", "exit", "delete"]);
+    assert.deepEqual(
+      site.told.map(({ topic }) => topic),
+      ["create", "start", "exit", "delete"],
+    );
     assert.deepEqual(site.told[2], { topic: "exit", containerId: "one", id: "one", pid, exitStatus, exitedAt });
     assert.deepEqual(site.troubles, []);
   });
@@ -61,7 +64,10 @@ for (const name of ["runc", "crun"] as const) {
     await shim.kill("one", { execId: "sleeper", signal: 15 });
     assert.equal(await shim.wait("one", "sleeper"), 143);
     assert.equal((await shim.delete("one", "sleeper")).exitStatus, 143);
-    await assert.rejects(shim.state("one", "sleeper"), { code: StatusCode.NotFound, message: "process does not exist sleeper: not found" });
+    await assert.rejects(shim.state("one", "sleeper"), {
+      code: StatusCode.NotFound,
+      message: "process does not exist sleeper: not found",
+    });
     assert.equal((await shim.delete("one", "ended")).exitStatus, 3);
     assert.equal(await outputOf(join(site.directory, "out")), "executed\n");
     await shim.kill("one");
@@ -75,16 +81,23 @@ for (const name of ["runc", "crun"] as const) {
   });
 }
 
-test("a container that was created and never started is killed by its deletion, and told to have ended before", limit, async (t) => {
-  const site = await Site.open(t);
-  const shim = await site.ours();
-  const pid = await shim.create(await site.bundle("one", ["/bin/sleep", "1000"]));
-  const waiting = shim.wait("one");
-  const deleted = await shim.delete("one");
-  assert.deepEqual([deleted.pid, deleted.exitStatus, await waiting], [pid, 137, 137]);
-  await site.event("delete");
-  assert.deepEqual(site.told.map(({ topic }) => topic), ["create", "exit", "delete"]);
-});
+test(
+  "a container that was created and never started is killed by its deletion, and told to have ended before",
+  limit,
+  async (t) => {
+    const site = await Site.open(t);
+    const shim = await site.ours();
+    const pid = await shim.create(await site.bundle("one", ["/bin/sleep", "1000"]));
+    const waiting = shim.wait("one");
+    const deleted = await shim.delete("one");
+    assert.deepEqual([deleted.pid, deleted.exitStatus, await waiting], [pid, 137, 137]);
+    await site.event("delete");
+    assert.deepEqual(
+      site.told.map(({ topic }) => topic),
+      ["create", "exit", "delete"],
+    );
+  },
+);
 
 test("a container is paused and resumed", limit, async (t) => {
   const site = await Site.open(t);
@@ -110,7 +123,10 @@ test("a failed create leaves no mount, no container and no event", limit, async 
   const site = await Site.open(t);
   const shim = await site.ours();
   const bundle = await site.bundle("one", ["/bin/not-there"]);
-  await assert.rejects(shim.create(bundle), { code: StatusCode.Unknown, message: /^OCI runtime create failed: .*not-there/ });
+  await assert.rejects(shim.create(bundle), {
+    code: StatusCode.Unknown,
+    message: /^OCI runtime create failed: .*not-there/,
+  });
   assert.ok(!readMountinfo().some(({ mountpoint }) => mountpoint.startsWith(`${bundle}/`)));
   await assert.rejects(access(join(site.runtimeRoot, "shim-service", "one")));
   await assert.rejects(shim.state("one"), { code: StatusCode.NotFound });
@@ -123,18 +139,32 @@ test("a failed create leaves no mount, no container and no event", limit, async 
   await shim.delete("one");
 });
 
-test("shutdown is passed on with what there is to weigh, connect tells who serves, and version 3 is served too", limit, async (t) => {
-  const site = await Site.open(t);
-  const shim = await site.ours();
-  const pid = await shim.run("one", ["/bin/sleep", "1000"]);
-  const v3 = { ...TaskDefinition, fullName: "containerd.task.v3.Task" };
-  assert.deepEqual(await shim.client.call(v3, "connect", { id: "one" }), { shimPid: process.pid, taskPid: pid, version: "" });
-  assert.equal(shim.service!.hasContainers, true);
-  await shim.kill("one");
-  await shim.wait("one");
-  await shim.delete("one");
-  assert.equal(shim.service!.hasContainers, false);
-  assert.deepEqual(site.told.filter(({ topic }) => topic === "shutDown"), []);
-  await shim.call("shutdown", { id: "one", now: false });
-  assert.deepEqual(site.told.filter(({ topic }) => topic === "shutDown"), [{ topic: "shutDown" }]);
-});
+test(
+  "shutdown is passed on with what there is to weigh, connect tells who serves, and version 3 is served too",
+  limit,
+  async (t) => {
+    const site = await Site.open(t);
+    const shim = await site.ours();
+    const pid = await shim.run("one", ["/bin/sleep", "1000"]);
+    const v3 = { ...TaskDefinition, fullName: "containerd.task.v3.Task" };
+    assert.deepEqual(await shim.client.call(v3, "connect", { id: "one" }), {
+      shimPid: process.pid,
+      taskPid: pid,
+      version: "",
+    });
+    assert.equal(shim.service!.hasContainers, true);
+    await shim.kill("one");
+    await shim.wait("one");
+    await shim.delete("one");
+    assert.equal(shim.service!.hasContainers, false);
+    assert.deepEqual(
+      site.told.filter(({ topic }) => topic === "shutDown"),
+      [],
+    );
+    await shim.call("shutdown", { id: "one", now: false });
+    assert.deepEqual(
+      site.told.filter(({ topic }) => topic === "shutDown"),
+      [{ topic: "shutDown" }],
+    );
+  },
+);

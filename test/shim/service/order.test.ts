@@ -54,7 +54,8 @@ async function live(shim: Shim, id: string, { initExits, sharesPids, execs }: Li
 /** What is wrong with the order of one container's events. */
 function disorderOf(told: readonly Told[], id: string): string[] {
   const mine = told.filter((each) => each.containerId === id);
-  const at = (topic: string, fits: (each: Told) => boolean) => mine.findIndex((each) => each.topic === topic && fits(each));
+  const at = (topic: string, fits: (each: Told) => boolean) =>
+    mine.findIndex((each) => each.topic === topic && fits(each));
   const wrong: string[] = [];
   const before = (what: string, earlier: number, later: number) => {
     if (later !== -1 && (earlier === -1 || earlier > later)) wrong.push(`${id}: ${what}`);
@@ -73,7 +74,8 @@ function disorderOf(told: readonly Told[], id: string): string[] {
     if (at("exec-started", isMine) !== -1) before(`${execId} exit before init's`, exit, initExit);
     if (at("exec-started", isMine) !== -1 && exit === -1) wrong.push(`${id}: no exit of ${execId}`);
   }
-  if (mine.filter(({ topic, id: whose }) => topic === "exit" && whose === id).length !== 1) wrong.push(`${id}: init's exit is not told once`);
+  if (mine.filter(({ topic, id: whose }) => topic === "exit" && whose === id).length !== 1)
+    wrong.push(`${id}: init's exit is not told once`);
   return wrong;
 }
 
@@ -87,29 +89,49 @@ test("events of a container are in order under load, whatever ends when", limit,
       const ids = plan.map((_, index) => `c${run}-${index}`);
       await Promise.all(plan.map((life, index) => live(shim, ids[index]!, life)));
       for (const id of ids) await site.event("delete", ({ containerId }) => containerId === id);
-      assert.deepEqual(ids.flatMap((id) => disorderOf(site.told, id)), []);
+      assert.deepEqual(
+        ids.flatMap((id) => disorderOf(site.told, id)),
+        [],
+      );
     }),
     { numRuns: 3, endOnFailure: true },
   );
   assert.deepEqual(site.troubles, []);
 });
 
-test("the end of init without a pid namespace of its own is the end of all in the container, and told last", limit, async (t) => {
-  const site = await Site.open(t);
-  const shim = await site.ours();
-  const bundle = await site.bundle("one", shell("/bin/sleep 1000 & echo $! > /tmp/child; while [ ! -e /tmp/end ]; do /bin/sleep 0.05; done; exit 4"), sharedPids);
-  await shim.create(bundle);
-  await shim.start("one");
-  const execPid = await shim.exec("one", "e", ["/bin/sleep", "1000"]);
-  const child = await eventually("the child", async () => Number(await readFile(join(site.rootfs, "tmp", "child"), "utf8").catch(() => "")) || undefined);
-  await writeFile(join(site.rootfs, "tmp", "end"), "");
-  assert.equal(await shim.wait("one"), 4);
-  assert.equal(await shim.wait("one", "e"), 137);
-  await eventually("both are gone", () => [child, execPid].every((pid) => processStartTime(pid) === undefined) || undefined);
-  await shim.delete("one");
-  await site.event("delete");
-  assert.deepEqual(site.told.filter(({ topic }) => topic === "exit").map(({ id }) => id), ["e", "one"]);
-});
+test(
+  "the end of init without a pid namespace of its own is the end of all in the container, and told last",
+  limit,
+  async (t) => {
+    const site = await Site.open(t);
+    const shim = await site.ours();
+    const bundle = await site.bundle(
+      "one",
+      shell("/bin/sleep 1000 & echo $! > /tmp/child; while [ ! -e /tmp/end ]; do /bin/sleep 0.05; done; exit 4"),
+      sharedPids,
+    );
+    await shim.create(bundle);
+    await shim.start("one");
+    const execPid = await shim.exec("one", "e", ["/bin/sleep", "1000"]);
+    const child = await eventually(
+      "the child",
+      async () => Number(await readFile(join(site.rootfs, "tmp", "child"), "utf8").catch(() => "")) || undefined,
+    );
+    await writeFile(join(site.rootfs, "tmp", "end"), "");
+    assert.equal(await shim.wait("one"), 4);
+    assert.equal(await shim.wait("one", "e"), 137);
+    await eventually(
+      "both are gone",
+      () => [child, execPid].every((pid) => processStartTime(pid) === undefined) || undefined,
+    );
+    await shim.delete("one");
+    await site.event("delete");
+    assert.deepEqual(
+      site.told.filter(({ topic }) => topic === "exit").map(({ id }) => id),
+      ["e", "one"],
+    );
+  },
+);
 
 test("an exec is not started once init has ended", limit, async (t) => {
   const site = await Site.open(t);
@@ -129,14 +151,22 @@ test("an exec is not started once init has ended", limit, async (t) => {
 test("an orphan that a container leaves is reaped and told to nobody", limit, async (t) => {
   const site = await Site.open(t);
   const shim = await site.ours();
-  await shim.run("one", shell("(/bin/sh -c 'echo $$ > /tmp/orphan; exec /bin/sleep 0.2' &); exec /bin/sleep 1000"), { edit: sharedPids });
-  const orphan = await eventually("the orphan", async () => Number(await readFile(join(site.rootfs, "tmp", "orphan"), "utf8").catch(() => "")) || undefined);
+  await shim.run("one", shell("(/bin/sh -c 'echo $$ > /tmp/orphan; exec /bin/sleep 0.2' &); exec /bin/sleep 1000"), {
+    edit: sharedPids,
+  });
+  const orphan = await eventually(
+    "the orphan",
+    async () => Number(await readFile(join(site.rootfs, "tmp", "orphan"), "utf8").catch(() => "")) || undefined,
+  );
   await eventually("it is reaped", () => processStartTime(orphan) === undefined || undefined);
   await shim.kill("one");
   await shim.wait("one");
   await shim.delete("one");
   await site.event("delete");
-  assert.deepEqual(site.told.map(({ topic }) => topic), ["create", "start", "exit", "delete"]);
+  assert.deepEqual(
+    site.told.map(({ topic }) => topic),
+    ["create", "start", "exit", "delete"],
+  );
 });
 
 test("a runtime that hangs holds up neither signals nor another container", limit, async (t) => {
@@ -144,7 +174,9 @@ test("a runtime that hangs holds up neither signals nor another container", limi
   const shim = await site.ours();
   const [hold, runtime] = [join(site.directory, "hold"), join(site.directory, "hanging")];
   execFileSync("mkfifo", [hold]);
-  await writeFile(runtime, `#!/bin/sh\ncase "$*" in *" pause "*) cat ${hold} > /dev/null;; esac\nexec runc "$@"\n`, { mode: 0o755 });
+  await writeFile(runtime, `#!/bin/sh\ncase "$*" in *" pause "*) cat ${hold} > /dev/null;; esac\nexec runc "$@"\n`, {
+    mode: 0o755,
+  });
   await shim.run("one", ["/bin/sleep", "1000"], { runtime });
   const paused = shim.call("pause", { id: "one" });
   await eventually("it is being paused", async () => (await shim.state("one")).status === 5 || undefined);

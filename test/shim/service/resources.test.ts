@@ -30,7 +30,9 @@ test("a kill for want of memory is told before the exit, and the exit says so", 
   assert.equal(exited?.type === "exited" && exited.oomKilled, true);
   await shim.delete("one");
   await site.event("delete");
-  const topics = site.told.map(({ topic }) => topic).filter((topic, index, all) => topic !== "oom" || all[index - 1] !== "oom");
+  const topics = site.told
+    .map(({ topic }) => topic)
+    .filter((topic, index, all) => topic !== "oom" || all[index - 1] !== "oom");
   assert.deepEqual(topics, ["create", "start", "oom", "exit", "delete"]);
 });
 
@@ -42,16 +44,22 @@ test("a container's resources are updated and what it uses is told", limit, asyn
   const typeUrl = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
   await shim.call("update", UpdateTaskRequest.fromPartial({ id: "one", resources: { typeUrl, value: resources } }));
   const cgroup = cgroupOfProcess(pid);
-  const file = cgroup.version === 1 ? join(cgroup.directories.memory!, "memory.limit_in_bytes") : join(cgroup.directory, "memory.max");
+  const file =
+    cgroup.version === 1
+      ? join(cgroup.directories.memory!, "memory.limit_in_bytes")
+      : join(cgroup.directory, "memory.max");
   assert.equal(Number(await readFile(file, "utf8")), 30 * megabyte);
   const { stats } = await shim.call("stats", { id: "one" });
   assert.match(stats!.typeUrl, /^io\.containerd\.cgroups\.v[12]\.Metrics$/);
   assert.ok(stats!.value.length > 100);
   await shim.kill("one");
   await shim.wait("one");
-  await assert.rejects(shim.call("update", UpdateTaskRequest.fromPartial({ id: "one", resources: { typeUrl, value: resources } })), {
-    message: "cannot update a stopped container",
-  });
+  await assert.rejects(
+    shim.call("update", UpdateTaskRequest.fromPartial({ id: "one", resources: { typeUrl, value: resources } })),
+    {
+      message: "cannot update a stopped container",
+    },
+  );
   await shim.delete("one");
 });
 

@@ -1,5 +1,6 @@
 /** The task service in this process over a real socket, and containerd's own shim as a process, both with real containers of busybox. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, copyFile, mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -12,7 +13,11 @@ import { makeTaskService, statusOf } from "../../../src/shim/service/mod.ts";
 import { socketPathOfAddress, TtrpcClient, TtrpcServer } from "../../../src/shim/ttrpc/mod.ts";
 import { Options } from "../../../src/wire/gen/containerd/runc/v1/options.ts";
 import { EventsDefinition } from "../../../src/wire/gen/containerd/services/events/ttrpc/v1/events.ts";
-import { CreateTaskRequest, ExecProcessRequest, TaskDefinition } from "../../../src/wire/gen/containerd/task/v2/shim.ts";
+import {
+  CreateTaskRequest,
+  ExecProcessRequest,
+  TaskDefinition,
+} from "../../../src/wire/gen/containerd/task/v2/shim.ts";
 import { payloadByTypeUrl } from "../../../src/wire/payloads.ts";
 import type { RequestOf, ResponseOf } from "../../../src/wire/definition.ts";
 import { eventually, within } from "../../harness/eventually.ts";
@@ -45,23 +50,14 @@ export class Site {
   readonly troubles: string[] = [];
   readonly #ends: (() => Promise<unknown>)[] = [];
   readonly #bundles: string[] = [];
+  #daemon: TtrpcServer | undefined;
 
   static async open(t: TestContext): Promise<Site> {
-    becomeSubreaper();
     const site = new Site(await mkdtemp(join(tmpdir(), "shiplog-service-")));
     t.after(() => site.#close());
     await site.#makeRootfs();
-    const server = new TtrpcServer();
-    server.register(EventsDefinition, {
-      forward: async ({ envelope }) => {
-        const { typeUrl, value } = envelope!.event!;
-        const payload = payloadByTypeUrl[typeUrl as keyof typeof payloadByTypeUrl].decode(value);
-        site.told.push({ topic: envelope!.topic.replace("/tasks/", ""), ...payload });
-        return {};
-      },
-    });
-    await server.listen(join(site.directory, "events"));
-    site.after(() => server.close());
+    await site.daemonComes();
+    site.after(() => site.daemonLeaves());
     return site;
   }
 
@@ -73,10 +69,30 @@ export class Site {
     this.#ends.push(end);
   }
 
-  /** The task service of ours. */
+  /** Events are taken from here on. */
+  async daemonComes(): Promise<void> {
+    this.#daemon = new TtrpcServer();
+    this.#daemon.register(EventsDefinition, {
+      forward: async ({ envelope }) => {
+        const { typeUrl, value } = envelope!.event!;
+        const payload = payloadByTypeUrl[typeUrl as keyof typeof payloadByTypeUrl].decode(value);
+        this.told.push({ topic: envelope!.topic.replace("/tasks/", ""), ...payload });
+        return {};
+      },
+    });
+    await this.#daemon.listen(join(this.directory, "events"));
+  }
+
+  async daemonLeaves(): Promise<void> {
+    await this.#daemon?.close();
+  }
+
+  /** The task service of ours, in this process. */
   async ours({ joinsContainerCgroup = false }: SiteOptions = {}): Promise<Shim> {
+    becomeSubreaper();
     const publisher = new Publisher({ ttrpcAddress: join(this.directory, "events"), namespace });
-    const log = (_level: string, text: string, fields?: object) => void this.troubles.push(`${text} ${JSON.stringify(fields ?? {})}`);
+    const log = (_level: string, text: string, fields?: object) =>
+      void this.troubles.push(`${text} ${JSON.stringify(fields ?? {})}`);
     const shutDown = () => void this.told.push({ topic: "shutDown" });
     const service = makeTaskService({ namespace, publisher, log, joinsContainerCgroup, shutDown });
     const server = new TtrpcServer({ statusOf });
@@ -93,6 +109,25 @@ export class Site {
       await service.close();
     });
     return shim;
+  }
+
+  /** The task service of ours as a process, and how to kill it. */
+  async separate(): Promise<{ readonly shim: Shim; kill(): Promise<void> }> {
+    const path = join(this.directory, `shim-${this.#ends.length}`);
+    const served = join(import.meta.dirname, "served.ts");
+    const child = spawn(process.execPath, [served, namespace, join(this.directory, "events"), path], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = once(child, "exit");
+    await once(child.stdout, "data");
+    const client = await TtrpcClient.connect(`unix://${path}`);
+    const kill = async () => {
+      child.kill("SIGKILL");
+      await ended;
+      client.close();
+    };
+    this.after(kill);
+    return { shim: new Shim(this, client, undefined), kill };
   }
 
   /** containerd's shim for runc, started for one bundle. */
@@ -197,7 +232,12 @@ export interface Spec {
 
 /** Gives the container what terminals are made of. */
 export function withTerminals(spec: Spec): void {
-  spec.mounts.push({ destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666", "mode=0620"] });
+  spec.mounts.push({
+    destination: "/dev/pts",
+    type: "devpts",
+    source: "devpts",
+    options: ["newinstance", "ptmxmode=0666", "mode=0620"],
+  });
 }
 
 export interface CreateOptions {
@@ -239,7 +279,11 @@ export class Shim {
   }
 
   /** Makes the bundle, creates the container and starts it. */
-  async run(id: string, args: readonly string[], options: CreateOptions & { readonly edit?: (spec: Spec) => void } = {}): Promise<number> {
+  async run(
+    id: string,
+    args: readonly string[],
+    options: CreateOptions & { readonly edit?: (spec: Spec) => void } = {},
+  ): Promise<number> {
     const { edit, ...rest } = options;
     const pid = await this.create(await this.#site.bundle(id, args, edit), rest);
     await this.start(id);
@@ -250,11 +294,21 @@ export class Shim {
     return (await this.call("start", { id, execId })).pid;
   }
 
-  async addExec(id: string, execId: string, args: readonly string[], io: Partial<ExecProcessRequest> = {}): Promise<void> {
+  async addExec(
+    id: string,
+    execId: string,
+    args: readonly string[],
+    io: Partial<ExecProcessRequest> = {},
+  ): Promise<void> {
     await this.call("exec", ExecProcessRequest.fromPartial({ id, execId, spec: execSpec(args), ...io }));
   }
 
-  async exec(id: string, execId: string, args: readonly string[], io: Partial<ExecProcessRequest> = {}): Promise<number> {
+  async exec(
+    id: string,
+    execId: string,
+    args: readonly string[],
+    io: Partial<ExecProcessRequest> = {},
+  ): Promise<number> {
     await this.addExec(id, execId, args, io);
     return this.start(id, execId);
   }
@@ -269,6 +323,11 @@ export class Shim {
 
   state(id: string, execId = "") {
     return this.call("state", { id, execId });
+  }
+
+  /** Ours in this process only. */
+  async adopt(bundle: string): Promise<void> {
+    await this.service!.adopt(basename(bundle), bundle);
   }
 
   delete(id: string, execId = "") {

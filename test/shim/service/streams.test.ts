@@ -42,7 +42,9 @@ test("an exec has a terminal when its request says so, whatever its spec says", 
   assert.equal(await shim.wait("one", "e"), 0);
   await shim.delete("one", "e");
   assert.match(await outputOf(out), /terminal/);
-  await assert.rejects(shim.call("resizePty", { id: "one", execId: "e", width: 1, height: 1 }), { message: "process does not exist e: not found" });
+  await assert.rejects(shim.call("resizePty", { id: "one", execId: "e", width: 1, height: 1 }), {
+    message: "process does not exist e: not found",
+  });
   await shim.kill("one");
   await shim.wait("one");
   await shim.delete("one");
