@@ -25,4 +25,5 @@ export * from "./reap.ts";
 export * from "./self.ts";
 export * from "./sync.ts";
 export * from "./terminal.ts";
+export * from "./timeout.ts";
 export * from "./xattr.ts";

@@ -8,7 +8,7 @@
 import { rm } from "node:fs/promises";
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { ShimEndpoint } from "../events/catalogue.ts";
-import { processStartTime, removeEmptyCgroup } from "../platform/mod.ts";
+import { processStartTime, removeEmptyCgroup, withTimeout } from "../platform/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import { type TaskContext, rowOf } from "./context.ts";
 import type { CleanedUp } from "./launch.ts";
@@ -16,7 +16,6 @@ import { resolveRuntimePath } from "./runtime-path.ts";
 import { ShimConnection } from "./shim-connection.ts";
 import { openShimLog } from "./shim-log.ts";
 import { endProcess, endShimProcesses, isShimOf } from "./shim-process.ts";
-import { withTimeout } from "./timeout.ts";
 
 const unixPrefix = "unix://";
 

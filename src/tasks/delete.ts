@@ -3,6 +3,7 @@
  *
  * Each step may be repeated, so a deletion that a crash cut short is gone through again from the start.
  */
+import { withTimeout } from "../platform/mod.ts";
 import type { Exit } from "../events/catalogue.ts";
 import type { Origin } from "../ledger.ts";
 import type { TaskState } from "../machines/mod.ts";
@@ -13,7 +14,6 @@ import type { LiveShim } from "./live-shims.ts";
 import { isNoReply, isShimNotFound, shimFailure } from "./shim-error.ts";
 import { endShimProcesses } from "./shim-process.ts";
 import { TtrpcClosed } from "../shim/ttrpc/mod.ts";
-import { withTimeout } from "./timeout.ts";
 
 /** How long the exit of a process that the deletion itself killed may take to be recorded. */
 const killedExitMsMax = 500;

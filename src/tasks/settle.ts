@@ -5,6 +5,7 @@
  * Owns the order of exits: those of a task's execs come before init's, in the same append. It must never record an exit that
  * nobody reported as known.
  */
+import { withTimeout } from "../platform/mod.ts";
 import type { Exit } from "../events/catalogue.ts";
 import type { Origin } from "../ledger.ts";
 import type { ExecState, TaskCommand } from "../machines/mod.ts";
@@ -14,7 +15,6 @@ import { execOf, exitOf, processName, report, rowOf, shimOrigin, type TaskContex
 import type { LiveShim } from "./live-shims.ts";
 import type { ProcessExit } from "./shim-connection.ts";
 import { isNoReply } from "./shim-error.ts";
-import { withTimeout } from "./timeout.ts";
 
 /**
  * How long an exit waits for the reply to the start of its own process. The two cross on the wire when a process ends at once;

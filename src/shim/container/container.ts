@@ -5,7 +5,7 @@
  * one thing at a time to each process, but for signals and questions. It never waits for another container.
  */
 import { rm } from "node:fs/promises";
-import { processStartTime, systemClock } from "../../platform/mod.ts";
+import { processStartTime, systemClock, withTimeout } from "../../platform/mod.ts";
 import { ShimError } from "../error.ts";
 import type { Journal } from "../journal/mod.ts";
 import type { Publisher } from "../publisher/mod.ts";
@@ -37,7 +37,6 @@ import {
   assertMayUpdate,
   type ContainerStatus,
 } from "./legal.ts";
-import { withLimit } from "./limit.ts";
 import { Maker } from "./making.ts";
 import { ContainerProcess, type Ended } from "./process.ts";
 import type { CreateContainer, ExecProcess } from "./request.ts";
@@ -264,7 +263,7 @@ export class Container {
       await Promise.all(this.#execs.processes.map(({ line }) => line.idle()));
       await this.#clear(status === "created");
       const ended =
-        this.#init.pid === 0 ? neverStarted : await withLimit(this.#init.exit, killedMsMax);
+        this.#init.pid === 0 ? neverStarted : await withTimeout(this.#init.exit, killedMsMax);
       await this.#parts.journal.append({ type: "deleted", at: now() });
       this.#deleted = true;
       for (const process of this.#processes()) process.end({ exitStatus: neverRan, exitedAt: systemClock.now() });

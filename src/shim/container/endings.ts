@@ -3,12 +3,11 @@
  *
  * Owns the watches' outcome, whether init is gone, and whether the container is frozen, since its end thaws it.
  */
-import { type ProcessExit, systemClock, watchExit } from "../../platform/mod.ts";
+import { type ProcessExit, systemClock, watchExit, withTimeout } from "../../platform/mod.ts";
 import type { Runc } from "../runc/mod.ts";
 import type { Account } from "./account.ts";
 import type { Execs } from "./execs.ts";
 import type { Exits } from "./exits.ts";
-import { withLimit } from "./limit.ts";
 import type { ContainerProcess } from "./process.ts";
 import { hasPrivatePids } from "./spec.ts";
 
@@ -58,7 +57,7 @@ export class Endings {
 
   /** Resolves when all that was noticed is written down, or its time is up. */
   async settled(): Promise<void> {
-    await withLimit(Promise.all(this.#telling), lastExitsMsMax);
+    await withTimeout(Promise.all(this.#telling), lastExitsMsMax);
   }
 
   async #ended(process: ContainerProcess, exit: ProcessExit, killsBefore: number): Promise<void> {

@@ -4,11 +4,10 @@
  * Owns the order: no exit before its start was told, init's after those of its execs, an out-of-memory kill before the exit that it caused. What is
  * written is told until the daemon has taken it, by this shim or the next.
  */
-import { type ProcessExit, systemClock } from "../../platform/mod.ts";
+import { type ProcessExit, systemClock, withTimeout } from "../../platform/mod.ts";
 import type { ExitedRecord, Journal, JournalState, OomedRecord } from "../journal/mod.ts";
 import type { Publisher } from "../publisher/mod.ts";
 import { exitEvent, oomEvent } from "./events.ts";
-import { withLimit } from "./limit.ts";
 import type { ContainerProcess } from "./process.ts";
 
 /**
@@ -69,7 +68,7 @@ export class Exits {
   ): Promise<void> {
     const oomKilled = exitStatus === SIGKILL_STATUS && this.#kills > killsBefore;
     await process.startTold;
-    await withLimit(Promise.all(others.map(toldOf)), execExitsMsMax);
+    await withTimeout(Promise.all(others.map(toldOf)), execExitsMsMax);
     await this.#oomTold;
     const { execId, pid } = process;
     await this.#write({ type: "exited", execId, pid, exitStatus, exitedAt: String(exitedAt), known, oomKilled });

@@ -3,10 +3,9 @@
  *
  * Owns the state and nothing outside of it: who may change it when, and what is written down, is the container's business.
  */
-import type { ExitWatch } from "../../platform/mod.ts";
+import { type ExitWatch, withTimeout } from "../../platform/mod.ts";
 import type { ProcessStdio, StdioUris } from "../io/mod.ts";
 import { Line } from "./line.ts";
-import { withLimit } from "./limit.ts";
 
 /** How long a deletion waits for output that is still on its way. */
 const drainMsMax = 10_000;
@@ -72,7 +71,7 @@ export class ContainerProcess {
 
   /** Resolves when its output has arrived where it goes, or its time is up. */
   async drained(): Promise<void> {
-    if (this.stdio !== undefined) await withLimit(this.stdio.drained, drainMsMax);
+    if (this.stdio !== undefined) await withTimeout(this.stdio.drained, drainMsMax);
   }
 
   /** Nobody will write to its input any more; a client may say so before the process is made, and means it then. */
