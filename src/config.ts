@@ -3,10 +3,11 @@
  * configuration does not name is an error, for a setting that is silently ignored is one that its owner believes in.
  */
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "smol-toml";
 import { type SharingPolicy, sharingPolicies } from "./content/mod.ts";
+import { defaultShimSettings, type ShimSettings, shimCgroups, shimGroupings, sparesMax } from "./tasks/mod.ts";
 
 export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -34,6 +35,9 @@ export interface Config {
     /** Whether what nothing reaches any more is collected by itself, or only when somebody asks. */
     readonly automatic: boolean;
   };
+  /** Which shim serves a runtime: absolute paths by name. The names of runc are served by our own where nothing is said. */
+  readonly runtimes: ReadonlyMap<string, string>;
+  readonly shim: ShimSettings;
 }
 
 /** What the command line asks for. */
@@ -79,7 +83,11 @@ Usage: shiplogd [flags]
 
 Settings of the file: root, state, address, log_level; in [log] segment_bytes; in [content]
 sharing_policy (shared, or isolated: content of other namespaces has to be uploaded again);
-in [collection] automatic (true, or false: garbage is collected only when somebody asks).
+in [collection] automatic (true, or false: garbage is collected only when somebody asks);
+in [runtimes] "NAME" = "/path/of/a/shim", in place of the one that would serve that runtime;
+in [shim] grouping (sandbox: containers whose annotations say so share a shim; container; or
+namespace), cgroup (container: the shim's work is on its container's account; or none), spares
+(warm shims that wait for a container, 0 to 8).
 `;
 
 const flags = {
@@ -98,7 +106,7 @@ export function loadConfig(argv: readonly string[]): Invocation {
   if (values.help) return { kind: "help" };
   if (values.version) return { kind: "version" };
 
-  const file = values.config === undefined ? noSettings : readSettings(values.config);
+  const file = readSettings(values.config);
   const path = (name: "root" | "state" | "address") =>
     resolve(nonEmpty(name, values[name] ?? file[name] ?? defaults[name]));
   const address = path("address");
@@ -108,9 +116,11 @@ export function loadConfig(argv: readonly string[]): Invocation {
     address,
     ttrpcAddress: `${address}${ttrpcSuffix}`,
     logLevel: logLevel(values["log-level"] ?? file.log_level ?? defaults.log_level),
-    log: { segmentBytes: file.segmentBytes },
-    content: { sharing: file.sharing },
-    collection: { automatic: file.automatic },
+    log: file.log,
+    content: file.content,
+    collection: file.collection,
+    runtimes: file.runtimes,
+    shim: file.shim,
   };
   const length = Buffer.byteLength(address);
   if (length > addressBytesMax) {
@@ -128,75 +138,101 @@ function parseFlags(argv: readonly string[]) {
   }
 }
 
-interface Settings {
+interface Settings extends Pick<Config, "log" | "content" | "collection" | "runtimes" | "shim"> {
   readonly root?: string;
   readonly state?: string;
   readonly address?: string;
   readonly log_level?: string;
-  readonly segmentBytes: number | undefined;
-  readonly sharing: SharingPolicy;
-  readonly automatic: boolean;
 }
 
-const noSettings: Settings = { segmentBytes: undefined, sharing: "shared", automatic: true };
+const texts = ["root", "state", "address", "log_level"] as const;
+const tables = {
+  log: ["segment_bytes"],
+  content: ["sharing_policy"],
+  collection: ["automatic"],
+  shim: ["grouping", "cgroup", "spares"],
+} as const;
 
-function readSettings(file: string): Settings {
+type Table = Readonly<Record<string, unknown>>;
+
+function readSettings(file: string | undefined): Settings {
+  const document = file === undefined ? {} : parseFile(file);
   const where = (key: string) => `${file}: ${key}`;
-  let document: Record<string, unknown>;
-  try {
-    document = parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new ConfigError(`cannot read the configuration ${file}: ${(error as Error).message}`, { cause: error });
-  }
-  refuseUnknown(document, ["root", "state", "address", "log_level", "log", "content", "collection"], where);
-  const log = document.log ?? {};
-  if (typeof log !== "object" || Array.isArray(log)) throw new ConfigError(`${where("log")} must be a table`);
-  refuseUnknown(log as Record<string, unknown>, ["segment_bytes"], (key) => where(`log.${key}`));
-  const content = document.content ?? {};
-  if (typeof content !== "object" || Array.isArray(content))
-    throw new ConfigError(`${where("content")} must be a table`);
-  refuseUnknown(content as Record<string, unknown>, ["sharing_policy"], (key) => where(`content.${key}`));
-  const collection = document.collection ?? {};
-  if (typeof collection !== "object" || Array.isArray(collection))
-    throw new ConfigError(`${where("collection")} must be a table`);
-  refuseUnknown(collection as Record<string, unknown>, ["automatic"], (key) => where(`collection.${key}`));
-  const automatic = (collection as Record<string, unknown>).automatic ?? true;
-  if (typeof automatic !== "boolean") throw new ConfigError(`${where("collection.automatic")} must be true or false`);
-
-  const texts: Record<string, string> = {};
-  for (const key of ["root", "state", "address", "log_level"]) {
+  refuseUnknown(document, [...texts, ...Object.keys(tables), "runtimes"], where);
+  const table = (name: keyof typeof tables): Table => {
+    const found = tableOf(document, name, where);
+    refuseUnknown(found, tables[name], (key) => where(`${name}.${key}`));
+    return found;
+  };
+  const strings: Record<string, string> = {};
+  for (const key of texts) {
     const value = document[key];
     if (value === undefined) continue;
     if (typeof value !== "string") throw new ConfigError(`${where(key)} must be a string`);
-    texts[key] = value;
+    strings[key] = value;
   }
+  const [log, content, collection, shim] = [table("log"), table("content"), table("collection"), table("shim")];
   return {
-    ...texts,
-    segmentBytes: segmentBytes((log as Record<string, unknown>).segment_bytes, where("log.segment_bytes")),
-    sharing: sharingPolicy(
-      (content as Record<string, unknown>).sharing_policy ?? "shared",
-      where("content.sharing_policy"),
-    ),
-    automatic,
+    ...strings,
+    log: {
+      segmentBytes: optionalInteger(log.segment_bytes, [segmentBytesMin, segmentBytesMax], where("log.segment_bytes")),
+    },
+    content: { sharing: oneOf(sharingPolicies, content.sharing_policy ?? "shared", where("content.sharing_policy")) },
+    collection: { automatic: trueOrFalse(collection.automatic ?? true, where("collection.automatic")) },
+    runtimes: runtimes(tableOf(document, "runtimes", where), (name) => where(`runtimes.${name}`)),
+    shim: {
+      grouping: oneOf(shimGroupings, shim.grouping ?? defaultShimSettings.grouping, where("shim.grouping")),
+      cgroup: oneOf(shimCgroups, shim.cgroup ?? defaultShimSettings.cgroup, where("shim.cgroup")),
+      spares: optionalInteger(shim.spares, [0, sparesMax], where("shim.spares")) ?? defaultShimSettings.spares,
+    },
   };
 }
 
-function sharingPolicy(value: unknown, where: string): SharingPolicy {
-  const policy = sharingPolicies.find((known) => known === value);
-  if (policy === undefined) throw new ConfigError(`${where} must be one of ${sharingPolicies.join(", ")}`);
-  return policy;
+function parseFile(file: string): Table {
+  try {
+    return parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new ConfigError(`cannot read the configuration ${file}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
-function refuseUnknown(table: Record<string, unknown>, known: readonly string[], where: (key: string) => string): void {
+function tableOf(document: Table, name: string, where: (key: string) => string): Table {
+  const table = document[name] ?? {};
+  if (typeof table !== "object" || Array.isArray(table)) throw new ConfigError(`${where(name)} must be a table`);
+  return table as Table;
+}
+
+/** That the shim is there is found out when it is needed: it may be installed later. */
+function runtimes(table: Table, where: (name: string) => string): ReadonlyMap<string, string> {
+  const entries = Object.entries(table).map(([name, path]) => {
+    if (typeof path !== "string" || !isAbsolute(path))
+      throw new ConfigError(`${where(name)} must be the absolute path of a shim`);
+    return [name, path] as const;
+  });
+  return new Map(entries);
+}
+
+function oneOf<T extends string>(known: readonly T[], value: unknown, where: string): T {
+  const found = known.find((each) => each === value);
+  if (found === undefined) throw new ConfigError(`${where} must be one of ${known.join(", ")}`);
+  return found;
+}
+
+function trueOrFalse(value: unknown, where: string): boolean {
+  if (typeof value !== "boolean") throw new ConfigError(`${where} must be true or false`);
+  return value;
+}
+
+function refuseUnknown(table: Table, known: readonly string[], where: (key: string) => string): void {
   const unknown = Object.keys(table).filter((key) => !known.includes(key));
   if (unknown.length > 0)
     throw new ConfigError(`${unknown.map(where).join(", ")}: no such setting; known here: ${known.join(", ")}`);
 }
 
-function segmentBytes(value: unknown, where: string): number | undefined {
+function optionalInteger(value: unknown, [min, max]: readonly [number, number], where: string): number | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < segmentBytesMin || value > segmentBytesMax) {
-    throw new ConfigError(`${where} must be an integer from ${segmentBytesMin} to ${segmentBytesMax}`);
+  if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+    throw new ConfigError(`${where} must be an integer from ${min} to ${max}`);
   }
   return value;
 }

@@ -111,6 +111,13 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     ttrpcAddress,
     searchPath: searchPathOf(process.env.PATH),
     daemonDir: fileURLToPath(new URL("../bin", import.meta.url)),
+    runtimes: config.runtimes,
+    ownShim: fileURLToPath(new URL("../bin/containerd-shim-shiplog-v1", import.meta.url)),
+    shim: config.shim,
+    hasHistory: async ({ namespace, id }) => {
+      for await (const _ of tables.versions("task", namespace, id)) return true;
+      return false;
+    },
     publishBinary: "/bin/true",
   });
 
@@ -175,10 +182,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     contentService({ ledger, store, onLeftover, sharing: config.content.sharing }),
   );
   grpc.add(wire.snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
-  grpc.add(
-    wire.diff.DiffDefinition,
-    diffService({ ledger, store, onLeftover, apply }),
-  );
+  grpc.add(wire.diff.DiffDefinition, diffService({ ledger, store, onLeftover, apply }));
   grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger, store, onLeftover, apply }));
   grpc.add(
     wire.events.EventsDefinition,
@@ -217,7 +221,10 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     await monitor.start();
   } else logger.error({ err: log.damage }, "the log is damaged: reads are served up to the damage, writes are refused");
   await grpc.listen(address);
-  if (log.damage === undefined) schedule.start();
+  if (log.damage === undefined) {
+    schedule.start();
+    manager.warmUp();
+  }
 
   return {
     address,

@@ -37,12 +37,15 @@ describe("the configuration", () => {
       log: { segmentBytes: undefined },
       content: { sharing: "shared" },
       collection: { automatic: true },
+      runtimes: new Map(),
+      shim: { grouping: "sandbox", cgroup: "container", spares: 1 },
     });
   });
 
   it("takes every setting from the file", () => {
     const path = file(
-      'root = "/r"\nstate = "/s"\naddress = "/a.sock"\nlog_level = "debug"\n[log]\nsegment_bytes = 2097152\n[content]\nsharing_policy = "isolated"\n[collection]\nautomatic = false\n',
+      'root = "/r"\nstate = "/s"\naddress = "/a.sock"\nlog_level = "debug"\n[log]\nsegment_bytes = 2097152\n[content]\nsharing_policy = "isolated"\n[collection]\nautomatic = false\n' +
+        '[runtimes]\n"io.containerd.runc.v2" = "/usr/bin/shim"\n[shim]\ngrouping = "namespace"\ncgroup = "none"\nspares = 3\n',
     );
     assert.deepEqual(configOf("--config", path), {
       root: "/r",
@@ -53,6 +56,8 @@ describe("the configuration", () => {
       log: { segmentBytes: 2_097_152 },
       content: { sharing: "isolated" },
       collection: { automatic: false },
+      runtimes: new Map([["io.containerd.runc.v2", "/usr/bin/shim"]]),
+      shim: { grouping: "namespace", cgroup: "none", spares: 3 },
     });
   });
 
@@ -96,6 +101,13 @@ describe("the configuration", () => {
     refuses(["--config", file("log = 7\n")], /config\.toml: log must be a table/);
     refuses(["--config", file('[log]\nsegment_bytes = "64M"\n')], /log\.segment_bytes must be an integer from/);
     refuses(["--config", file("[log]\nsegment_bytes = 4096\n")], /log\.segment_bytes must be an integer from/);
+    refuses(["--config", file('[runtimes]\nx = "bin/shim"\n')], /runtimes\.x must be the absolute path of a shim/);
+    refuses(
+      ["--config", file('[shim]\ngrouping = "pod"\n')],
+      /shim\.grouping must be one of container, sandbox, namespace/,
+    );
+    refuses(["--config", file('[shim]\ncgroup = "pod"\n')], /shim\.cgroup must be one of container, none/);
+    refuses(["--config", file("[shim]\nspares = 9\n")], /shim\.spares must be an integer from 0 to 8/);
   });
 
   it("refuses a file that is no TOML or is not there, and says which", () => {

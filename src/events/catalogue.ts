@@ -164,8 +164,14 @@ export interface Facts {
   /** `execId` is empty for the init process. `all`: every process of the container. */
   TaskSignalling: { readonly execId: string; readonly signal: number; readonly all: boolean };
   TaskSignalled: { readonly execId: string; readonly signal: number; readonly all: boolean };
-  TaskSignalFailed: { readonly execId: string; readonly signal: number; readonly all: boolean; readonly message: string };
-  TaskOomed: Record<string, never>;
+  TaskSignalFailed: {
+    readonly execId: string;
+    readonly signal: number;
+    readonly all: boolean;
+    readonly message: string;
+  };
+  /** `at`: when the kernel killed, as the shim says, unix nanoseconds; not said in the first logs. */
+  TaskOomed: { readonly at?: bigint };
   /** The shim ended on its own; what it held is settled by the facts that follow. */
   TaskShimLost: { readonly message: string };
   /** Another shim has taken over what the lost one held; its processes went on meanwhile. */

@@ -16,7 +16,10 @@ export class LogCorruption extends ShiplogError {
   readonly finding: string;
 
   constructor(file: string, offset: number, position: Position, finding: string, options?: ErrorOptions) {
-    super("DataLoss", `${file} is damaged at offset ${offset}, position ${position}: ${finding}`, { ...options, reason: "LogCorruption" });
+    super("DataLoss", `${file} is damaged at offset ${offset}, position ${position}: ${finding}`, {
+      ...options,
+      reason: "LogCorruption",
+    });
     this.file = file;
     this.offset = offset;
     this.position = position;
@@ -29,7 +32,10 @@ export class LogDamaged extends ShiplogError {
   readonly damage: LogCorruption;
 
   constructor(damage: LogCorruption) {
-    super("FailedPrecondition", `append refused, the log wants repair: ${damage.message}`, { cause: damage, reason: "LogDamaged" });
+    super("FailedPrecondition", `append refused, the log wants repair: ${damage.message}`, {
+      cause: damage,
+      reason: "LogDamaged",
+    });
     this.damage = damage;
   }
 }
@@ -37,7 +43,10 @@ export class LogDamaged extends ShiplogError {
 /** A write or a sync failed; what the file holds now is unknown until the log is opened again. The failure is the `cause`. */
 export class LogFailed extends ShiplogError {
   constructor(cause: unknown) {
-    super("Unavailable", `the log stopped: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, reason: "LogFailed" });
+    super("Unavailable", `the log stopped: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+      reason: "LogFailed",
+    });
   }
 }
 
@@ -63,7 +72,9 @@ export class LogFormatUnknown extends ShiplogError {
   readonly version: number;
 
   constructor(file: string, version: number) {
-    super("FailedPrecondition", `${file} has format version ${version}, which this version does not read`, { reason: "LogFormatUnknown" });
+    super("FailedPrecondition", `${file} has format version ${version}, which this version does not read`, {
+      reason: "LogFormatUnknown",
+    });
     this.file = file;
     this.version = version;
   }
@@ -75,7 +86,9 @@ export class PositionCompacted extends ShiplogError {
   readonly oldest: Position;
 
   constructor(position: Position, oldest: Position) {
-    super("OutOfRange", `position ${position} is no longer in the log, which begins at ${oldest}`, { reason: "PositionCompacted" });
+    super("OutOfRange", `position ${position} is no longer in the log, which begins at ${oldest}`, {
+      reason: "PositionCompacted",
+    });
     this.position = position;
     this.oldest = oldest;
   }
@@ -87,7 +100,9 @@ export class PositionAhead extends ShiplogError {
   readonly next: Position;
 
   constructor(position: Position, next: Position) {
-    super("OutOfRange", `position ${position} is ahead of the log, whose next position is ${next}`, { reason: "PositionAhead" });
+    super("OutOfRange", `position ${position} is ahead of the log, whose next position is ${next}`, {
+      reason: "PositionAhead",
+    });
     this.position = position;
     this.next = next;
   }
@@ -109,7 +124,9 @@ export class AppendTooLarge extends ShiplogError {
   readonly bytesMax: number;
 
   constructor(bytes: number, bytesMax: number) {
-    super("ResourceExhausted", `an append of ${bytes} bytes is over the ${bytesMax} that one frame holds`, { reason: "AppendTooLarge" });
+    super("ResourceExhausted", `an append of ${bytes} bytes is over the ${bytesMax} that one frame holds`, {
+      reason: "AppendTooLarge",
+    });
     this.bytes = bytes;
     this.bytesMax = bytesMax;
   }
@@ -131,7 +148,9 @@ export class AttachmentTooLarge extends ShiplogError {
   readonly bytesMax: number;
 
   constructor(bytes: number, bytesMax: number) {
-    super("ResourceExhausted", `a payload of ${bytes} bytes is over the ${bytesMax} that an attachment holds`, { reason: "AttachmentTooLarge" });
+    super("ResourceExhausted", `a payload of ${bytes} bytes is over the ${bytesMax} that an attachment holds`, {
+      reason: "AttachmentTooLarge",
+    });
     this.bytes = bytes;
     this.bytesMax = bytesMax;
   }

@@ -55,9 +55,12 @@ interface Found {
 }
 
 export async function examine(files: Files, directory: string): Promise<Examination> {
-  const names = (await files.readdir("log.readdir", directory)).filter((name) => parseSegmentName(name) !== undefined).sort();
+  const names = (await files.readdir("log.readdir", directory))
+    .filter((name) => parseSegmentName(name) !== undefined)
+    .sort();
   const found: Found[] = [];
-  for (const name of names) found.push(await look(files, join(directory, name), parseSegmentName(name)!, name === names.at(-1)));
+  for (const name of names)
+    found.push(await look(files, join(directory, name), parseSegmentName(name)!, name === names.at(-1)));
 
   const logId = found.find((each) => each.header !== undefined)?.header?.logId;
   const last = found.at(-1);
@@ -77,7 +80,8 @@ export async function examine(files: Files, directory: string): Promise<Examinat
         assertFollows(state.segments, each, directory);
         const seed = frameSeed(logId!);
         if (each === last) torn = await examineLast(files, seed, each, state.segments);
-        else if (await examineSealed(files, seed, each, found[index + 1]!, state.segments)) state.unsealed = state.segments.at(-1);
+        else if (await examineSealed(files, seed, each, found[index + 1]!, state.segments))
+          state.unsealed = state.segments.at(-1);
       }
     }
     return { ...state, torn, damage: undefined };
@@ -111,7 +115,13 @@ function assertFollows(segments: readonly Segment[], { first }: Found, directory
 }
 
 /** Looks at a segment that has a successor; true when it is complete but its seal still has to be written. */
-async function examineSealed(files: Files, seed: number, found: Found, successor: Found, segments: Segment[]): Promise<boolean> {
+async function examineSealed(
+  files: Files,
+  seed: number,
+  found: Found,
+  successor: Found,
+  segments: Segment[],
+): Promise<boolean> {
   return withFile(files, found.path, async (handle) => {
     const { path, first, size } = found;
     if (size >= segmentHeaderBytes + frameHeaderBytes) {
@@ -128,7 +138,8 @@ async function examineSealed(files: Files, seed: number, found: Found, successor
     // Nothing is written to the successor before the seal is durable, so only an empty one can follow a segment without.
     const complete = successor.empty && position === successor.first;
     if (complete && (await endOfData(files, handle, offset)) <= offset + frameHeaderBytes) return true;
-    const finding = stop !== undefined && "finding" in stop ? stop.finding : "the seal is missing or is not the end of the file";
+    const finding =
+      stop !== undefined && "finding" in stop ? stop.finding : "the seal is missing or is not the end of the file";
     throw new LogCorruption(path, offset, position, finding);
   });
 }
@@ -148,7 +159,12 @@ async function examineLast(files: Files, seed: number, found: Found, segments: S
     const follows = await findFrame(files, handle, seed, offset, position);
     if (follows !== undefined) {
       const finding = stop?.kind === "invalid" ? stop.finding : "no valid frame header";
-      throw new LogCorruption(path, offset, position, `${finding}, and a valid frame follows at offset ${follows.offset}`);
+      throw new LogCorruption(
+        path,
+        offset,
+        position,
+        `${finding}, and a valid frame follows at offset ${follows.offset}`,
+      );
     }
     const bytes = Buffer.alloc(frameHeaderBytes);
     await files.read("log.read", handle, bytes, offset);
@@ -157,7 +173,13 @@ async function examineLast(files: Files, seed: number, found: Found, segments: S
 }
 
 /** Reads every frame of a segment up to where they end; what was whole is added to `segments`. */
-async function scan(files: Files, handle: FileHandle, seed: number, found: Found, segments: Segment[]): Promise<FrameScanner> {
+async function scan(
+  files: Files,
+  handle: FileHandle,
+  seed: number,
+  found: Found,
+  segments: Segment[],
+): Promise<FrameScanner> {
   const { path, first } = found;
   const scanner = new FrameScanner(files, seed, segmentHeaderBytes, first);
   const segment = new Segment(files, seed, path, first, first, segmentHeaderBytes);

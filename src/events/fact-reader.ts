@@ -104,7 +104,12 @@ export class FactReader {
 }
 
 /** Not inlined in the generator, which would hold on to the frames while it is stalled. */
-async function nextBatch(segment: Segment, { offset, position }: Cursor, from: Position, to: Position): Promise<{ facts: Fact[]; cursor: Cursor }> {
+async function nextBatch(
+  segment: Segment,
+  { offset, position }: Cursor,
+  from: Position,
+  to: Position,
+): Promise<{ facts: Fact[]; cursor: Cursor }> {
   const { frames, ...cursor } = await segment.read(offset, position, to);
   return { facts: decode(frames, from, to, segment.path), cursor };
 }
@@ -120,7 +125,8 @@ function decode(frames: readonly Frame[], from: Position, to: Position, path: st
       eachRecord(frame, (start, end, position) => {
         if (position < from || position >= to) return;
         const fact = decodeRecord(frame.source, start, end);
-        if (fact.position !== position) throw new RangeError(`the record in the place of ${position} says ${fact.position}`);
+        if (fact.position !== position)
+          throw new RangeError(`the record in the place of ${position} says ${fact.position}`);
         facts.push(fact);
       });
     } catch (error) {

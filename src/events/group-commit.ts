@@ -7,7 +7,14 @@
 import type { Files } from "../platform/files.ts";
 import { AppendTooLarge, LogClosed, LogFailed } from "./errors.ts";
 import type { Position } from "./fact.ts";
-import { framedBytes, frameHeaderBytes, framePayloadBytesMax, payloadCrc, writeFrameHeader, writeRecord } from "./frame.ts";
+import {
+  framedBytes,
+  frameHeaderBytes,
+  framePayloadBytesMax,
+  payloadCrc,
+  writeFrameHeader,
+  writeRecord,
+} from "./frame.ts";
 import { seal } from "./recovery.ts";
 import type { Reserve } from "./reserve.ts";
 import type { Segment } from "./segment.ts";
@@ -135,7 +142,8 @@ export class GroupCommit {
     const { files, segments } = this.#options;
     const { first, count, bytes } = this.#takeFrame();
     let segment = segments.at(-1)!;
-    if (segment.next > segment.first && segment.end + bytes.length > this.#options.segmentBytes) segment = await this.#roll(segment);
+    if (segment.next > segment.first && segment.end + bytes.length > this.#options.segmentBytes)
+      segment = await this.#roll(segment);
     const offset = segment.end;
     await files.write("log.write", segment.handle!, bytes, offset);
     await files.fdatasync("log.fdatasync", segment.handle!);
@@ -162,7 +170,11 @@ export class GroupCommit {
     this.#queue = this.#queue.slice(taken);
     const payload = frame.subarray(frameHeaderBytes, end);
     this.#queuedBytes -= payload.length;
-    writeFrameHeader(frame, { payloadBytes: payload.length, first, count, payloadCrc: payloadCrc(payload) }, this.#options.seed);
+    writeFrameHeader(
+      frame,
+      { payloadBytes: payload.length, first, count, payloadCrc: payloadCrc(payload) },
+      this.#options.seed,
+    );
     return { first, count, bytes: frame.subarray(0, end) };
   }
 

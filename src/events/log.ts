@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { type FileHandle, Files } from "../platform/files.ts";
 import { type Ids, randomIds } from "../platform/ids.ts";
 import { assertAttachable, Attachments, digestOf } from "./attachments.ts";
-import { AttachmentNeeded, LogClosed, LogCorruption, LogDamaged, type LogFailed, LogLocked, PositionAhead } from "./errors.ts";
+import {
+  AttachmentNeeded,
+  LogClosed,
+  LogCorruption,
+  LogDamaged,
+  type LogFailed,
+  LogLocked,
+  PositionAhead,
+} from "./errors.ts";
 import { examine } from "./examination.ts";
 import type { Fact, NewFact, Position } from "./fact.ts";
 import { FactReader } from "./fact-reader.ts";
@@ -60,7 +68,12 @@ export class Log {
   #damage: LogCorruption | undefined;
   #closed = false;
 
-  private constructor(parts: Parts, logId: Buffer, recovered: Recovered | undefined, damage: LogCorruption | undefined) {
+  private constructor(
+    parts: Parts,
+    logId: Buffer,
+    recovered: Recovered | undefined,
+    damage: LogCorruption | undefined,
+  ) {
     this.#parts = parts;
     this.logId = logId.toString("hex");
     this.recovered = recovered;
@@ -196,7 +209,13 @@ export class Log {
    * Durable facts in order, from `from` on and then as they come. Ends when the signal is aborted or the log is closed. Errors: those of
    * `read`; LogFailed; in a log that was opened damaged, the LogCorruption once everything before it has been read.
    */
-  async *follow({ from, signal }: { readonly from: Position; readonly signal?: AbortSignal }): AsyncGenerator<Fact[], void, undefined> {
+  async *follow({
+    from,
+    signal,
+  }: {
+    readonly from: Position;
+    readonly signal?: AbortSignal;
+  }): AsyncGenerator<Fact[], void, undefined> {
     const aborted = (): boolean => signal?.aborted === true;
     let position = from;
     try {

@@ -63,7 +63,8 @@ function integer(value: number): number | bigint {
 }
 
 function assertInteger(value: number, where: string, minimum: number): void {
-  if (!Number.isSafeInteger(value) || value < minimum) throw new FactUnstorable(where, `${value} is no integer from ${minimum} on`);
+  if (!Number.isSafeInteger(value) || value < minimum)
+    throw new FactUnstorable(where, `${value} is no integer from ${minimum} on`);
 }
 
 /** Encodes a fact for its position, with its own data inline or with `attached` in its place. Errors: FactUnstorable. */
@@ -107,7 +108,8 @@ export function decodeRecord(source: Uint8Array, start: number, end: number): Fa
   range.end = end;
   const fields: unknown = unpackr.unpack(source, range);
   if (!Array.isArray(fields) || fields.length !== fieldsInRecord) throw new TypeError("a record has 12 fields");
-  const [position, time, namespace, stream, version, type, schema, principal, request, cause, data, attachment] = fields;
+  const [position, time, namespace, stream, version, type, schema, principal, request, cause, data, attachment] =
+    fields;
   const fact = {
     position: toInteger(position),
     time: typeof time === "bigint" ? time : BigInt(toInteger(time)),

@@ -25,7 +25,12 @@ export interface Recovered {
 }
 
 /** Makes the examined segments fit to be appended to; the last one is open for writing. */
-export async function recover(files: Files, found: Examination, reserve: Reserve, seed: number): Promise<Recovered | undefined> {
+export async function recover(
+  files: Files,
+  found: Examination,
+  reserve: Reserve,
+  seed: number,
+): Promise<Recovered | undefined> {
   const { segments, unborn, unsealed, torn } = found;
   const cut = unborn ?? torn;
   const broken = cut === undefined || cut.bytes === 0 ? undefined : await keep(files, cut);
@@ -40,7 +45,9 @@ export async function recover(files: Files, found: Examination, reserve: Reserve
     await files.truncate("log.recover.truncate", last.handle, torn.offset);
     await files.fsync("log.recover.fsync", last.handle);
   }
-  return cut === undefined ? undefined : { file: cut.path, offset: cut.offset, bytes: cut.bytes, position: cut.position, facts: cut.facts, broken };
+  return cut === undefined
+    ? undefined
+    : { file: cut.path, offset: cut.offset, bytes: cut.bytes, position: cut.position, facts: cut.facts, broken };
 }
 
 /** Ends a full segment. Its successor must exist, durably and empty. */
@@ -59,7 +66,8 @@ export async function seal(files: Files, segment: Segment, seed: number): Promis
 async function keep(files: Files, { path, offset, bytes }: Torn): Promise<string> {
   const taken = new Set(await files.readdir("log.readdir", dirname(path)));
   let broken = `${path}.${offset}.broken`;
-  for (let number = 2; taken.has(broken.slice(dirname(path).length + 1)); number++) broken = `${path}.${offset}.${number}.broken`;
+  for (let number = 2; taken.has(broken.slice(dirname(path).length + 1)); number++)
+    broken = `${path}.${offset}.${number}.broken`;
   const handle = await files.open("log.examine.open", path, "r");
   try {
     const copy = Buffer.alloc(bytes);

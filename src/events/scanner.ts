@@ -59,9 +59,14 @@ export class FrameScanner {
       if (header === undefined) {
         const left = chunk.length - at;
         if (left < frameHeaderBytes && frames.length > 0) break;
-        this.stop = isZero(chunk.subarray(at, at + frameHeaderBytes)) ? { kind: "end" } : invalid("no valid frame header");
+        this.stop = isZero(chunk.subarray(at, at + frameHeaderBytes))
+          ? { kind: "end" }
+          : invalid("no valid frame header");
       } else if (header.first !== this.position) {
-        this.stop = { kind: "misplaced", finding: `a frame begins at position ${header.first} instead of ${this.position}` };
+        this.stop = {
+          kind: "misplaced",
+          finding: `a frame begins at position ${header.first} instead of ${this.position}`,
+        };
       } else if (header.count === 0) {
         this.stop = { kind: "seal" };
       } else {

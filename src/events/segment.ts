@@ -74,7 +74,11 @@ export class Segment {
   }
 
   /** The next durable frames up to `to` from a frame's place on, about a chunk of them; at least one. Errors: LogCorruption. */
-  async read(offset: number, position: Position, to: Position): Promise<{ frames: Frame[]; offset: number; position: Position }> {
+  async read(
+    offset: number,
+    position: Position,
+    to: Position,
+  ): Promise<{ frames: Frame[]; offset: number; position: Position }> {
     const scanner = new FrameScanner(this.#files, this.#seed, offset, position);
     const frames = await this.#withHandle((handle) => scanner.next(handle, this.end, to));
     if (frames.length === 0) throw this.#corruption(scanner);

@@ -43,7 +43,8 @@ function assertArray(array: readonly unknown[], where: string, depth: number): v
 
 function assertMap(map: object, where: string, depth: number): void {
   const prototype: unknown = Object.getPrototypeOf(map);
-  if (prototype !== Object.prototype && prototype !== null) throw new FactUnstorable(where, `a ${map.constructor.name}`);
+  if (prototype !== Object.prototype && prototype !== null)
+    throw new FactUnstorable(where, `a ${map.constructor.name}`);
   for (const key of Object.keys(map)) {
     if (key === "__proto__" || !key.isWellFormed()) throw new FactUnstorable(where, `the key ${JSON.stringify(key)}`);
     assertStorable((map as Record<string, unknown>)[key], `${where}.${key}`, depth);

@@ -141,14 +141,18 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   },
 
   TaskCreating: null,
-  TaskCreated: to("/tasks/create", "containerd.events.TaskCreate", ({ key, data }, { bundle, rootfs, io, checkpoint }) => ({
-    containerId: key,
-    bundle,
-    rootfs: rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
-    io,
-    checkpoint,
-    pid: data.pid,
-  })),
+  TaskCreated: to(
+    "/tasks/create",
+    "containerd.events.TaskCreate",
+    ({ key, data }, { bundle, rootfs, io, checkpoint }) => ({
+      containerId: key,
+      bundle,
+      rootfs: rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
+      io,
+      checkpoint,
+      pid: data.pid,
+    }),
+  ),
   TaskCreateFailed: null,
   TaskStarting: null,
   TaskStarted: to("/tasks/start", "containerd.events.TaskStart", ({ key, data }) => ({

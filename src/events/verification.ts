@@ -46,7 +46,11 @@ export interface Facts {
   /** The position after the last whole frame. */
   readonly durableNext: Position;
   /** As `Log.read`. */
-  read(range: { readonly from: Position; readonly to?: Position; readonly signal?: AbortSignal }): AsyncIterable<Fact[]>;
+  read(range: {
+    readonly from: Position;
+    readonly to?: Position;
+    readonly signal?: AbortSignal;
+  }): AsyncIterable<Fact[]>;
 }
 
 /** The facts in `root`, whose log nobody may have open. Errors: LogCorruption when it is damaged, LogFormatUnknown. */
@@ -68,13 +72,27 @@ export async function openFacts(root: string, files = new Files()): Promise<Fact
  * `to` is for a log that is being written: what comes from that position on is not looked at. Errors: LogFormatUnknown, and the
  * filesystem's own.
  */
-export async function verifyLog(root: string, { files = new Files(), to }: { files?: Files; to?: Position } = {}): Promise<LogReport> {
+export async function verifyLog(
+  root: string,
+  { files = new Files(), to }: { files?: Files; to?: Position } = {},
+): Promise<LogReport> {
   const directory = join(root, "log");
-  const names = (await files.readdir("log.readdir", directory)).filter((name) => parseSegmentName(name) !== undefined).sort();
-  const verification = new Verification(files, root, to, to === undefined ? await examine(files, directory) : undefined);
+  const names = (await files.readdir("log.readdir", directory))
+    .filter((name) => parseSegmentName(name) !== undefined)
+    .sort();
+  const verification = new Verification(
+    files,
+    root,
+    to,
+    to === undefined ? await examine(files, directory) : undefined,
+  );
   for (const [index, name] of names.entries()) {
     const next = names[index + 1];
-    await verification.segment(join(directory, name), parseSegmentName(name)!, next === undefined ? undefined : parseSegmentName(next)!);
+    await verification.segment(
+      join(directory, name),
+      parseSegmentName(name)!,
+      next === undefined ? undefined : parseSegmentName(next)!,
+    );
   }
   return verification.report();
 }
@@ -168,10 +186,17 @@ class Verification {
     }
   }
 
-  async #seal(handle: FileHandle, path: string, offset: number, position: Position, successor: Position | undefined): Promise<void> {
+  async #seal(
+    handle: FileHandle,
+    path: string,
+    offset: number,
+    position: Position,
+    successor: Position | undefined,
+  ): Promise<void> {
     this.#count.bytes += frameHeaderBytes;
     const end = offset + frameHeaderBytes;
-    if (successor === undefined) this.#problem(path, offset, position, "the segment is sealed, but the one after it is missing");
+    if (successor === undefined)
+      this.#problem(path, offset, position, "the segment is sealed, but the one after it is missing");
     const { size } = await handle.stat();
     if (size === end) return;
     if (this.#examination?.unsealed?.path === path) this.#unfinished.push(`${path} is not cut after its seal yet`);
@@ -185,7 +210,8 @@ class Verification {
     try {
       eachRecord(frame, (start, end, position) => {
         const fact = decodeRecord(frame.source, start, end);
-        if (fact.position !== position) throw new RangeError(`the record in the place of ${position} says ${fact.position}`);
+        if (fact.position !== position)
+          throw new RangeError(`the record in the place of ${position} says ${fact.position}`);
         facts.push(fact);
       });
     } catch (error) {
@@ -204,7 +230,13 @@ class Verification {
     const key = `${namespace}\0${stream}`;
     const seen = this.#streams.get(key) ?? { next: 0, gaps: 0 };
     const fits = seen.gaps === this.#gaps ? version === seen.next : version >= seen.next;
-    if (!fits) this.#problem(path, offset, position, `${stream} in namespace ${namespace} has version ${version} after ${seen.next - 1}`);
+    if (!fits)
+      this.#problem(
+        path,
+        offset,
+        position,
+        `${stream} in namespace ${namespace} has version ${version} after ${seen.next - 1}`,
+      );
     this.#streams.set(key, { next: version + 1, gaps: this.#gaps });
   }
 
@@ -221,6 +253,11 @@ class Verification {
   #problem(file: string, offset: number, position: Position, finding: string): void {
     this.#count.problemsFound += 1;
     if (this.#problems.length === problemsMax) return;
-    this.#problems.push({ message: `${file} at offset ${offset}, position ${position}: ${finding}`, file, offset, position });
+    this.#problems.push({
+      message: `${file} at offset ${offset}, position ${position}: ${finding}`,
+      file,
+      offset,
+      position,
+    });
   }
 }

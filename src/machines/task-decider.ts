@@ -77,7 +77,7 @@ function taskFacts(state: TaskState, command: Exclude<TaskCommand, ExecCommand>)
       return isOpenSignal(state, command) ? [{ type: "TaskSignalFailed", data: { execId, signal, all, message } }] : [];
     }
     case "RecordOomed":
-      return [{ type: "TaskOomed", data: {} }];
+      return command.at > state.oomedAt ? [{ type: "TaskOomed", data: { at: command.at } }] : [];
     case "RecordUpdated":
       return [{ type: "TaskUpdated", data: { resources: command.resources, annotations: command.annotations } }];
     case "CheckpointTask": {

@@ -15,6 +15,7 @@ export const noTask: TaskState = {
   pid: 0,
   exit: null,
   oomed: false,
+  oomedAt: 0n,
   resources: null,
   execs: {},
   signals: [],
@@ -49,7 +50,7 @@ export function evolveTask(state: TaskState, fact: Timed<TaskFact>): TaskState {
     case "TaskSignalFailed":
       return { ...state, signals: withoutFirst(state.signals, fact.data) };
     case "TaskOomed":
-      return { ...state, oomed: true };
+      return { ...state, oomed: true, oomedAt: fact.data.at ?? fact.time };
     case "TaskUpdated":
       return { ...state, resources: fact.data.resources ?? state.resources };
     case "TaskCheckpointing":

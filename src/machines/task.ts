@@ -54,6 +54,8 @@ export interface TaskState {
   readonly pid: number;
   readonly exit: Exit | null;
   readonly oomed: boolean;
+  /** When the kernel last killed for want of memory, unix nanoseconds; 0 when it has not. */
+  readonly oomedAt: bigint;
   /** The last that were set while it exists; null while those of the spec stand. */
   readonly resources: AnyValue | null;
   readonly execs: Readonly<Record<string, ExecState>>;
@@ -103,7 +105,8 @@ export type TaskCommand =
       readonly all: boolean;
       readonly message: string;
     }
-  | { readonly type: "RecordOomed" }
+  /** `at`: when the kernel killed, unix nanoseconds; what is not later than the last one is a repetition. */
+  | { readonly type: "RecordOomed"; readonly at: bigint }
   | { readonly type: "RecordUpdated"; readonly resources: AnyValue | null; readonly annotations: Labels }
   /** Intent; no fact while one is under way. Rejects what neither runs nor is paused: Unknown, in the shim's words. */
   | { readonly type: "CheckpointTask"; readonly id: string; readonly path: string; readonly exit: boolean }

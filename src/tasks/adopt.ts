@@ -1,6 +1,7 @@
 /**
  * Taking over a shim that runs already: after a restart of the daemon, or of the connection. What the shim says is held against
- * the row; whatever the row has open or missed is recorded as the shim tells it.
+ * the row; whatever the row has open or missed is recorded as the shim tells it. One of ours that has died is replaced by another, which
+ * takes over what runs: the death of a shim is not that of its containers.
  *
  * A shim that is there but does not answer keeps its task, and is asked again until it answers or ends: a healthy shim that was
  * taken for dead would leave its container running beside a second copy.
@@ -9,11 +10,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ShimEndpoint } from "../events/catalogue.ts";
 import { type ExecState, openIntents, type TaskCommand, type TaskState } from "../machines/mod.ts";
 import { errorCode } from "../platform/mod.ts";
+import type { JournalState } from "../shim/journal/mod.ts";
 import { TtrpcClosed } from "../shim/ttrpc/mod.ts";
 import { TaskStatus } from "../wire/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import { removeCheckpoint } from "./checkpoint.ts";
-import { exitOf, ownOrigin, processName, report, rowOf, type TaskContext, unknownExit } from "./context.ts";
+import { exitOf, ownOrigin, processName, report, rowOf, seenExit, type TaskContext, unknownExit } from "./context.ts";
 import { finishDelete } from "./delete.ts";
 import type { LiveShim } from "./live-shims.ts";
 import { startedCommand } from "./lifecycle.ts";
@@ -21,13 +23,18 @@ import { recordLoss } from "./loss.ts";
 import { settleInit, watchExec, watchInit } from "./settle.ts";
 import { type ProcessState, ShimConnection } from "./shim-connection.ts";
 import { isShimNotFound } from "./shim-error.ts";
+import { shimJournalOf } from "./shim-journal.ts";
 import { openShimLog } from "./shim-log.ts";
+import { type StartedShim, startShim } from "./start-shim.ts";
 
 /** How long a shim may take to tell a process's state while it may be in the middle of a start. */
 const stateMsMax = 10_000;
 
 /** How long a shim that gave no answer is left alone before it is asked again. */
 const askAgainMs = 1_000;
+
+/** How long after a shim could not be started in place of one that died it is tried again. */
+const startAgainMs = 5_000;
 
 /** Said of an intent whose end nobody saw. */
 const interrupted = "the daemon ended before the shim replied";
@@ -37,8 +44,10 @@ const interrupted = "the daemon ended before the shim replied";
  * task's other operations.
  */
 export async function takeOver(context: TaskContext, key: TaskKey): Promise<void> {
-  const endpoint = rowOf(context, key)?.shim;
-  if (endpoint === undefined || endpoint === null) return;
+  const row = rowOf(context, key);
+  if (row === undefined) return;
+  if (row.shim === null) return replace(context, key, "the shim is gone");
+  const endpoint = row.shim;
   let connection: ShimConnection | undefined;
   try {
     connection = await dialUnlessGone(context, key, endpoint);
@@ -50,13 +59,59 @@ export async function takeOver(context: TaskContext, key: TaskKey): Promise<void
   if (context.stopping.aborted) return connection?.close();
   if (connection === undefined) {
     context.logger.warn({ ...key }, "the shim is gone");
-    return recordLoss(context, key, "the shim is gone");
+    return replace(context, key, "the shim is gone");
   }
-  await adopt(context, context.shims.add(key, connection, openShimLog(context.bundles.pathOf(key), context.logger.child({ ...key })), 0));
+  await adopt(
+    context,
+    context.shims.add(key, connection, openShimLog(context.bundles.pathOf(key), context.logger.child({ ...key })), 0),
+  );
+}
+
+/**
+ * Puts a new shim in the place of one that has died; where that cannot be, the task is lost with it. While none can be started the containers run on, the
+ * daemon itself sees them end, and it is tried again.
+ */
+async function replace(context: TaskContext, key: TaskKey, message: string): Promise<void> {
+  const journal = shimJournalOf(context, key);
+  if (journal?.created === undefined || journal.deleted) return recordLoss(context, key, message);
+  watchProcesses(context, key, journal);
+  await report(context, ownOrigin(context, key), key, () => [{ type: "RecordShimLost", message }]);
+  const options = rowOf(context, key)?.options ?? null;
+  let started: StartedShim;
+  try {
+    started = await startShim(context, key, context.runtimePath.ownShim, options);
+  } catch (error) {
+    context.shims.unclaim(key);
+    if (context.stopping.aborted) return;
+    context.logger.error(
+      { ...key, err: error },
+      "cannot start a shim in place of the one that died; its containers run on",
+    );
+    askAgain(context, key, () => takeOver(context, key), startAgainMs);
+    return;
+  }
+  const { connection, log, shimPid } = started;
+  const shim = context.shims.add(key, connection, log, shimPid);
+  context.shims.unclaim(key);
+  await report(context, ownOrigin(context, key), key, () => [
+    { type: "RecordShimReplaced", shim: connection.endpoint },
+  ]);
+  await adopt(context, shim);
+}
+
+/** By what the dead shim wrote down, which names processes better than their numbers do: those may be used again. */
+function watchProcesses({ exitWatches }: TaskContext, key: TaskKey, { created, execs }: JournalState): void {
+  if (created !== undefined) exitWatches.watch(key, "", created.pid, created.startTime);
+  for (const [execId, { started }] of execs)
+    if (started !== undefined) exitWatches.watch(key, execId, started.pid, started.startTime);
 }
 
 /** Undefined when nothing listens at the address: only that proves that the shim has ended. @throws any other failure */
-async function dialUnlessGone({ stopping }: TaskContext, key: TaskKey, endpoint: ShimEndpoint): Promise<ShimConnection | undefined> {
+async function dialUnlessGone(
+  { stopping }: TaskContext,
+  key: TaskKey,
+  endpoint: ShimEndpoint,
+): Promise<ShimConnection | undefined> {
   try {
     return await ShimConnection.dial(key, endpoint, stopping);
   } catch (error) {
@@ -80,8 +135,8 @@ async function adopt(context: TaskContext, shim: LiveShim): Promise<void> {
 }
 
 /** Goes on until the shim answers or ends, or the daemon stops. */
-function askAgain(context: TaskContext, key: TaskKey, ask: () => Promise<void>): void {
-  delay(askAgainMs, undefined, { ref: false, signal: context.stopping })
+function askAgain(context: TaskContext, key: TaskKey, ask: () => Promise<void>, afterMs = askAgainMs): void {
+  delay(afterMs, undefined, { ref: false, signal: context.stopping })
     .then(() => context.queue.run(processName(key), ask))
     .catch((error: unknown) => {
       if (!context.stopping.aborted) context.logger.error({ ...key, err: error }, "ask the shim again");
@@ -109,7 +164,9 @@ async function reconcile(context: TaskContext, shim: LiveShim): Promise<void> {
   for (const execId of Object.keys(row.execs)) execs.set(execId, await stateOf(connection, execId));
   await report(context, ownOrigin(context, key), key, (now) => {
     if (now === undefined) return [];
-    const ofExecs = Object.entries(now.execs).flatMap(([execId, exec]) => execCommands(context, execId, exec, execs.get(execId)));
+    const ofExecs = Object.entries(now.execs).flatMap(([execId, exec]) =>
+      execCommands(context, key, execId, exec, execs.get(execId)),
+    );
     return [...initCommands(now, init), ...ofExecs, ...signalCommands(now, init, execs), ...checkpointCommands(now)];
   });
   if (init.status === TaskStatus.STOPPED) await settleInit(context, key, init);
@@ -134,24 +191,33 @@ function initCommands(row: TaskState, { status, pid }: ProcessState): TaskComman
   const paused = status === TaskStatus.PAUSED;
   const running = status === TaskStatus.RUNNING || status === TaskStatus.PAUSING || paused;
   const commands: TaskCommand[] = [];
-  if (row.status === "starting" && status === TaskStatus.CREATED) commands.push({ type: "RecordStartFailed", message: interrupted });
+  if (row.status === "starting" && status === TaskStatus.CREATED)
+    commands.push({ type: "RecordStartFailed", message: interrupted });
   if ((row.status === "starting" || row.status === "created") && running) commands.push(startedCommand("", pid));
   if (row.status !== "paused" && paused) commands.push({ type: "RecordPaused" });
   if (row.status === "paused" && running && !paused) commands.push({ type: "RecordResumed" });
   return commands;
 }
 
-function execCommands(context: TaskContext, execId: string, exec: ExecState, state: ProcessState | undefined): TaskCommand[] {
+function execCommands(
+  context: TaskContext,
+  key: TaskKey,
+  execId: string,
+  exec: ExecState,
+  state: ProcessState | undefined,
+): TaskCommand[] {
   if (state === undefined) {
-    const exit = exec.exit ?? unknownExit(exec.pid, 255, context.clock.now());
-    const failed: TaskCommand[] = exec.status === "starting" ? [{ type: "RecordExecStartFailed", execId, message: interrupted }] : [];
+    const exit =
+      exec.exit ?? seenExit(context, key, execId, exec.pid) ?? unknownExit(exec.pid, 255, context.clock.now());
+    const failed: TaskCommand[] =
+      exec.status === "starting" ? [{ type: "RecordExecStartFailed", execId, message: interrupted }] : [];
     const ended: TaskCommand[] = exec.status === "running" ? [{ type: "RecordExecExited", execId, exit }] : [];
     return [...failed, ...ended, { type: "RecordExecDeleted", execId, exit }];
   }
   const begun = exec.status === "starting" || exec.status === "running";
   switch (state.status) {
     case TaskStatus.STOPPED:
-      return begun ? [{ type: "RecordExecExited", execId, exit: exitOf(context, state.pid, state) }] : [];
+      return begun ? [{ type: "RecordExecExited", execId, exit: exitOf(context, key, execId, state.pid, state) }] : [];
     case TaskStatus.CREATED:
       return exec.status === "starting" ? [{ type: "RecordExecStartFailed", execId, message: interrupted }] : [];
     default:
@@ -166,10 +232,16 @@ function checkpointCommands(row: TaskState): TaskCommand[] {
 }
 
 /** A signal leaves no trace but the death of its process; of any other nobody knows whether it arrived. */
-function signalCommands(row: TaskState, init: ProcessState, execs: ReadonlyMap<string, ProcessState | undefined>): TaskCommand[] {
+function signalCommands(
+  row: TaskState,
+  init: ProcessState,
+  execs: ReadonlyMap<string, ProcessState | undefined>,
+): TaskCommand[] {
   return openIntents(row).signals.map((signal): TaskCommand => {
     const state = signal.execId === "" ? init : execs.get(signal.execId);
     const died = state?.status === TaskStatus.STOPPED && state.exitStatus === 128 + signal.signal;
-    return died ? { type: "RecordSignalled", ...signal } : { type: "RecordSignalFailed", ...signal, message: interrupted };
+    return died
+      ? { type: "RecordSignalled", ...signal }
+      : { type: "RecordSignalFailed", ...signal, message: interrupted };
   });
 }

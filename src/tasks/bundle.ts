@@ -6,7 +6,19 @@
  * root file system, and removing through it would remove the image's files. It knows nothing of tasks: whether a bundle may
  * go is the caller's to say.
  */
-import { chmod, chown, mkdir, readdir, readFile, readlink, rename, rm, rmdir, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  rmdir,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errorCode, type OperationHook, proceed, readMountinfo, unmountAll } from "../platform/mod.ts";
 

@@ -29,7 +29,11 @@ const killMsMax = 2_000;
  * Clears all of it away; the result of the shim's `delete` where it ran. `connection` is the shim's where there is one, and is
  * closed. Nothing there is no error.
  */
-export async function clearAway(context: TaskContext, key: TaskKey, connection?: ShimConnection): Promise<CleanedUp | undefined> {
+export async function clearAway(
+  context: TaskContext,
+  key: TaskKey,
+  connection?: ShimConnection,
+): Promise<CleanedUp | undefined> {
   const { bundles, launcher, logger } = context;
   const binary = await shimBinaryOf(context, key);
   const endpoint = connection?.endpoint ?? (await endpointInBundle(context, key));
@@ -93,7 +97,12 @@ async function shimBinaryOf(context: TaskContext, key: TaskKey): Promise<string 
 }
 
 /** Ends the container in the shim, and the shim itself when it serves no other task; closes the connection. */
-async function endShim(context: TaskContext, key: TaskKey, endpoint: ShimEndpoint, given: ShimConnection | undefined): Promise<void> {
+async function endShim(
+  context: TaskContext,
+  key: TaskKey,
+  endpoint: ShimEndpoint,
+  given: ShimConnection | undefined,
+): Promise<void> {
   const connection = given ?? (await dialOrUndefined(context, key, endpoint));
   if (connection === undefined) return;
   // A shim that had not opened its log yet when the daemon ended waits for that, and answers nothing before.
@@ -141,7 +150,11 @@ async function removeSocket(address: string): Promise<void> {
   if (address.startsWith(unixPrefix)) await rm(address.slice(unixPrefix.length), { force: true });
 }
 
-async function dialOrUndefined({ stopping }: TaskContext, key: TaskKey, endpoint: ShimEndpoint): Promise<ShimConnection | undefined> {
+async function dialOrUndefined(
+  { stopping }: TaskContext,
+  key: TaskKey,
+  endpoint: ShimEndpoint,
+): Promise<ShimConnection | undefined> {
   try {
     return await ShimConnection.dial(key, endpoint, stopping);
   } catch {

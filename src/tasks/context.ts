@@ -10,10 +10,12 @@ import type { Ledger, Origin, Outcome, View } from "../ledger.ts";
 import type { ContainerState, ExecState, TaskCommand, TaskState } from "../machines/mod.ts";
 import type { Clock, Ids } from "../platform/mod.ts";
 import type { Bundles, TaskKey } from "./bundle.ts";
+import type { ExitWatches } from "./exit-watches.ts";
 import type { LastExits } from "./last-exits.ts";
 import type { Launcher } from "./launch.ts";
 import type { LiveShim, LiveShims } from "./live-shims.ts";
 import type { RuntimePathOptions } from "./runtime-path.ts";
+import { shimJournalOf } from "./shim-journal.ts";
 import type { TaskQueue } from "./task-queue.ts";
 
 export interface TaskContext {
@@ -24,6 +26,8 @@ export interface TaskContext {
   /** The daemon's gRPC socket: shims of ours carry it on their command line. */
   readonly address: string;
   readonly runtimePath: RuntimePathOptions;
+  /** Whether the log has ever had a task of this name. */
+  readonly hasHistory: (key: TaskKey) => Promise<boolean>;
   readonly bundles: Bundles;
   readonly launcher: Launcher;
   readonly shims: LiveShims;
@@ -33,6 +37,7 @@ export interface TaskContext {
   /** Exits that are being settled, by process. */
   readonly settling: Map<string, Promise<void>>;
   readonly lastExits: LastExits;
+  readonly exitWatches: ExitWatches;
   /** Aborted when the daemon stops. */
   readonly stopping: AbortSignal;
 }
@@ -41,7 +46,9 @@ export interface TaskContext {
 export function shimOf({ shims }: TaskContext, key: TaskKey): LiveShim {
   const shim = shims.get(key);
   if (shim !== undefined) return shim;
-  throw new ShiplogError(ErrorClass.Unavailable, `task ${key.id}: no connection to its shim: unavailable`, { reason: "ShimLost" });
+  throw new ShiplogError(ErrorClass.Unavailable, `task ${key.id}: no connection to its shim: unavailable`, {
+    reason: "ShimLost",
+  });
 }
 
 /** What an operation gives back beside its value: one past the last fact that it stands on. */
@@ -58,7 +65,9 @@ export function processName({ namespace, id }: TaskKey, execId = ""): string {
 export function containerOf(view: View, { namespace, id }: TaskKey): ContainerState {
   const container = view.containers.get(namespace, id);
   if (container !== undefined) return container;
-  throw new ShiplogError(ErrorClass.NotFound, `container "${id}" in namespace "${namespace}": not found`, { reason: "ContainerAbsent" });
+  throw new ShiplogError(ErrorClass.NotFound, `container "${id}" in namespace "${namespace}": not found`, {
+    reason: "ContainerAbsent",
+  });
 }
 
 /** The task's row; one that is only being created is none yet. @throws ShiplogError NotFound, worded as containerd does */
@@ -135,17 +144,34 @@ export function causedBy(origin: Origin, { facts }: Outcome, type: string): Orig
  * the shim does then is for the next daemon to find out. @throws ShiplogError Unavailable
  */
 export function throwIfStopping({ stopping }: TaskContext): void {
-  if (stopping.aborted) throw new ShiplogError(ErrorClass.Unavailable, "the daemon is stopping: unavailable", { reason: "Stopping" });
+  if (stopping.aborted)
+    throw new ShiplogError(ErrorClass.Unavailable, "the daemon is stopping: unavailable", { reason: "Stopping" });
 }
 
-/** An exit as the shim told it. Without a time it told none, and then nobody knows. */
+/**
+ * An exit as the shim told it. Without a time it told none. 255 may be its word for one that it did not see, as its journal then says; what the
+ * daemon saw itself counts then, and otherwise nobody knows.
+ */
 export function exitOf(
-  { clock }: TaskContext,
+  context: TaskContext,
+  key: TaskKey,
+  execId: string,
   pid: number,
   { exitStatus, exitedAt }: { readonly exitStatus: number; readonly exitedAt: bigint | undefined },
 ): Exit {
-  if (exitedAt === undefined) return unknownExit(pid, 255, clock.now());
-  return { pid, status: exitStatus, exitedAt, known: true };
+  if (exitedAt !== undefined && exitStatus !== 255) return { pid, status: exitStatus, exitedAt, known: true };
+  const seen = seenExit(context, key, execId, pid);
+  if (seen !== undefined) return seen;
+  if (exitedAt === undefined) return unknownExit(pid, 255, context.clock.now());
+  const journal = shimJournalOf(context, key);
+  const written = execId === "" ? journal?.exit : journal?.execs.get(execId)?.exit;
+  return { pid, status: exitStatus, exitedAt, known: written?.known ?? true };
+}
+
+/** An exit that the daemon saw itself; undefined when it saw none. */
+export function seenExit({ exitWatches }: TaskContext, key: TaskKey, execId: string, pid: number): Exit | undefined {
+  const seen = exitWatches.seen(key, execId, pid);
+  return seen && { pid, status: seen.exitStatus, exitedAt: seen.exitedAt, known: true };
 }
 
 /** containerd's stand-in for an exit that nobody saw: 255, or 137 where clean-up has killed what ran. */

@@ -3,8 +3,6 @@
  *
  * A create that fails leaves nothing: no shim, no mount, no bundle, no exit, and the client gets the shim's own text.
  */
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { AnyValue, Mount, ProcessIo } from "../events/catalogue.ts";
 import type { Origin } from "../ledger.ts";
@@ -12,12 +10,23 @@ import { errorCode } from "../platform/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import { restoreDirectory, type UnpackCheckpoint, unpackCheckpoint } from "./checkpoint.ts";
 import { clearAway } from "./clear-away.ts";
-import { causedBy, containerOf, type Done, processName, report, type TaskContext, throwIfStopping, transactTask } from "./context.ts";
+import {
+  causedBy,
+  containerOf,
+  type Done,
+  processName,
+  report,
+  rowOf,
+  type TaskContext,
+  throwIfStopping,
+  transactTask,
+} from "./context.ts";
 import { resolveRuntimePath } from "./runtime-path.ts";
+import { isUnknownContainer } from "./unknown-container.ts";
 import { watchInit } from "./settle.ts";
-import { ShimConnection } from "./shim-connection.ts";
+import type { ShimConnection } from "./shim-connection.ts";
 import { shimFailure } from "./shim-error.ts";
-import { ShimLog } from "./shim-log.ts";
+import { type StartedShim, startShim } from "./start-shim.ts";
 
 export interface CreateTask {
   readonly rootfs: readonly Mount[];
@@ -34,15 +43,13 @@ export interface Created extends Done {
   readonly pid: number;
 }
 
-interface Launched {
-  readonly connection: ShimConnection;
-  readonly log: ShimLog;
-  readonly shimPid: number;
-}
-
 /** @throws ShiplogError NotFound (no container), AlreadyExists (a task), else of the shim's class with its text */
 export function createTask(context: TaskContext, origin: Origin, key: TaskKey, request: CreateTask): Promise<Created> {
   return context.queue.run(processName(key), async () => {
+    if (rowOf(context, key) === undefined && (await isUnknownContainer(context, key))) {
+      const message = `task ${key.id}: a container of this name runs that the log knows nothing of: failed precondition`;
+      throw new ShiplogError(ErrorClass.FailedPrecondition, message, { reason: "UnknownContainer" });
+    }
     const bundle = context.bundles.pathOf(key);
     const { rootfs, io } = request;
     const checkpoint = restoreDirectory(context, key, request.checkpoint);
@@ -57,7 +64,7 @@ export function createTask(context: TaskContext, origin: Origin, key: TaskKey, r
       return [{ type: "CreateTask", id: key.id, bundle, runtime, rootfs, io, options, checkpoint }];
     });
     const outcome = causedBy(origin, intent, "TaskCreating");
-    let launched: Launched | undefined;
+    let launched: StartedShim | undefined;
     try {
       launched = await launchShim(context, key, runtime, spec, options);
       await unpackCheckpoint(context, key, request.checkpoint);
@@ -81,7 +88,10 @@ export function createTask(context: TaskContext, origin: Origin, key: TaskKey, r
   });
 }
 
-async function createInShim(connection: ShimConnection, request: Parameters<ShimConnection["create"]>[0]): Promise<number> {
+async function createInShim(
+  connection: ShimConnection,
+  request: Parameters<ShimConnection["create"]>[0],
+): Promise<number> {
   try {
     return await connection.create(request);
   } catch (error) {
@@ -96,26 +106,12 @@ async function launchShim(
   runtime: string,
   spec: AnyValue | null,
   options: AnyValue | null,
-): Promise<Launched> {
-  const { bundles, launcher, logger } = context;
-  let log: ShimLog | undefined;
-  let connection: ShimConnection | undefined;
+): Promise<StartedShim> {
   try {
     const binary = resolveRuntimePath(runtime, context.runtimePath);
-    const bundle = await makeBundle(context, key, spec?.value ?? Buffer.from("{}"));
-    await bundles.writeShimBinaryPath(key, binary);
-    log = new ShimLog(bundle, logger.child({ ...key }));
-    const { address, version } = await launcher.start(binary, key, bundle, options);
-    context.shims.claim(key, address);
-    throwIfStopping(context);
-    // Where newer containerds write it too; older shims write `address` themselves.
-    await writeFile(join(bundle, "bootstrap.json"), JSON.stringify({ version, address, protocol: "ttrpc" }), { mode: 0o600 });
-    connection = await ShimConnection.dial(key, { address, version }, context.stopping);
-    const { shimPid } = await connection.connect();
-    return { connection, log, shimPid };
+    await makeBundle(context, key, spec?.value ?? Buffer.from("{}"));
+    return await startShim(context, key, binary, options);
   } catch (error) {
-    log?.close();
-    connection?.close();
     throw shimFailure(error, "failed to start shim");
   }
 }

@@ -9,7 +9,20 @@ import type { Origin } from "../ledger.ts";
 import type { TaskState } from "../machines/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import { clearAway, servesAnother, shutdownMsMax } from "./clear-away.ts";
-import { causedBy, type Done, exitOf, processName, report, rowOf, type TaskContext, taskOf, throwIfStopping, transactTask, unknownExit } from "./context.ts";
+import {
+  causedBy,
+  type Done,
+  exitOf,
+  processName,
+  report,
+  rowOf,
+  seenExit,
+  type TaskContext,
+  taskOf,
+  throwIfStopping,
+  transactTask,
+  unknownExit,
+} from "./context.ts";
 import type { LiveShim } from "./live-shims.ts";
 import { isNoReply, isShimNotFound, shimFailure } from "./shim-error.ts";
 import { endShimProcesses } from "./shim-process.ts";
@@ -47,6 +60,7 @@ export async function finishDelete(context: TaskContext, outcome: Origin, key: T
     throw failure;
   }
   context.lastExits.set(processName(key), exit);
+  context.exitWatches.forgetTask(key);
   const { next } = await report(context, outcome, key, () => [{ type: "RecordDeleted", exit }]);
   return { exit, next };
 }
@@ -54,6 +68,8 @@ export async function finishDelete(context: TaskContext, outcome: Origin, key: T
 async function deleteWithoutShim(context: TaskContext, key: TaskKey, row: TaskState): Promise<Exit> {
   const cleaned = await clearAway(context, key);
   if (row.exit !== null) return row.exit;
+  const seen = seenExit(context, key, "", row.pid);
+  if (seen !== undefined) return seen;
   return unknownExit(row.pid, cleaned === undefined ? 255 : 137, cleaned?.exitedAt ?? context.clock.now());
 }
 
@@ -84,13 +100,16 @@ async function killedExit(
   key: TaskKey,
   reply: { readonly pid: number; readonly exitStatus: number; readonly exitedAt: bigint | undefined },
 ): Promise<Exit> {
-  if (reply.exitedAt !== undefined) return exitOf(context, reply.pid, reply);
+  if (reply.exitedAt !== undefined) return exitOf(context, key, "", reply.pid, reply);
   const settled = context.ledger.until(
     { kind: "task", namespace: key.namespace, key: key.id },
     () => rowOf(context, key)?.exit ?? undefined,
     AbortSignal.any([AbortSignal.timeout(killedExitMsMax), context.stopping]),
   );
-  const exit = await settled.then(({ value }) => value, () => undefined);
+  const exit = await settled.then(
+    ({ value }) => value,
+    () => undefined,
+  );
   return exit ?? unknownExit(reply.pid, 137, context.clock.now());
 }
 
@@ -105,7 +124,10 @@ async function endConnection(context: TaskContext, { key, connection }: LiveShim
   } catch (error) {
     if (!isNoReply(error)) context.logger.warn({ ...key, err: error }, "shut down shim");
   }
-  const ended = await withTimeout(connection.closed.then(() => true), shutdownMsMax);
+  const ended = await withTimeout(
+    connection.closed.then(() => true),
+    shutdownMsMax,
+  );
   connection.close();
   if (ended === undefined) {
     context.logger.warn({ ...key }, "the shim did not end when told to");

@@ -6,7 +6,19 @@ import { ErrorClass, ShiplogError } from "../error.ts";
 import type { AnyValue, Exit, ProcessIo } from "../events/catalogue.ts";
 import type { Origin } from "../ledger.ts";
 import type { TaskKey } from "./bundle.ts";
-import { type Done, execOf, exitOf, processName, report, rowOf, shimOf, type TaskContext, taskOf, throwIfStopping, transactTask } from "./context.ts";
+import {
+  type Done,
+  execOf,
+  exitOf,
+  processName,
+  report,
+  rowOf,
+  shimOf,
+  type TaskContext,
+  taskOf,
+  throwIfStopping,
+  transactTask,
+} from "./context.ts";
 import type { ShimConnection } from "./shim-connection.ts";
 import { isShimAlreadyExists, isShimNotFound, shimFailure } from "./shim-error.ts";
 
@@ -17,7 +29,12 @@ export interface AddExec {
 }
 
 /** Registers the exec with the shim and records it. @throws ShiplogError of the shim's class, InvalidArgument without a spec */
-export function addExec(context: TaskContext, origin: Origin, key: TaskKey, { execId, io, spec }: AddExec): Promise<Done> {
+export function addExec(
+  context: TaskContext,
+  origin: Origin,
+  key: TaskKey,
+  { execId, io, spec }: AddExec,
+): Promise<Done> {
   // containerd's shim crashes without one, and its containers with it.
   if (spec === null) throw new ShiplogError(ErrorClass.InvalidArgument, "exec spec cannot be empty: invalid argument");
   return context.queue.run(processName(key, execId), async () => {
@@ -74,7 +91,7 @@ export function deleteExec(context: TaskContext, origin: Origin, key: TaskKey, e
     try {
       const reply = await shim?.connection.delete(execId);
       // One that never ran has no exit; containerd's reply to its deletion has status 0.
-      if (reply !== undefined) exit ??= { ...exitOf(context, reply.pid, reply), status: reply.exitStatus };
+      if (reply !== undefined) exit ??= { ...exitOf(context, key, execId, reply.pid, reply), status: reply.exitStatus };
     } catch (error) {
       throwIfStopping(context);
       // Deleted before a crash that kept it from being recorded.
@@ -83,6 +100,7 @@ export function deleteExec(context: TaskContext, origin: Origin, key: TaskKey, e
     exit ??= { pid: 0, status: 255, exitedAt: context.clock.now(), known: false };
     const deleted = exit;
     context.lastExits.set(processName(key, execId), deleted);
+    context.exitWatches.forget(key, execId);
     const { next } = await report(context, origin, key, () => [{ type: "RecordExecDeleted", execId, exit: deleted }]);
     return { exit: deleted, next };
   });

@@ -13,8 +13,6 @@ export interface LiveShim {
   readonly log: ShimLog | undefined;
   /** 0 while the shim has not answered yet. */
   shimPid: number;
-  /** The time of the last out-of-memory kill that the shim told of, by which its repetition is known; unix nanoseconds. */
-  oomedAt: bigint;
 }
 
 export class LiveShims {
@@ -28,7 +26,7 @@ export class LiveShims {
   }
 
   add(key: TaskKey, connection: ShimConnection, log: ShimLog | undefined, shimPid: number): LiveShim {
-    const shim: LiveShim = { key, connection, log, shimPid, oomedAt: 0n };
+    const shim: LiveShim = { key, connection, log, shimPid };
     this.#shims.set(nameOf(key), shim);
     void connection.closed.then(() => {
       if (this.get(key) === shim) this.#onLost(shim);

@@ -12,18 +12,31 @@ import type { Clock, Ids, OperationHook } from "../platform/mod.ts";
 import type { Any, ProcessInfo } from "../wire/mod.ts";
 import { Bundles, type TaskKey } from "./bundle.ts";
 import { type Checkpoint, type Checkpointed, checkpointTask } from "./checkpoint.ts";
-import { type Done, shimOf, type TaskContext, throwIfStopping } from "./context.ts";
+import { type Done, rowOf, shimOf, type TaskContext, throwIfStopping } from "./context.ts";
 import { type Created, type CreateTask, createTask } from "./create.ts";
 import { deleteTask, type TaskDeleted } from "./delete.ts";
 import { type AddExec, addExec, type Deleted, deleteExec } from "./exec.ts";
+import { ExitWatches } from "./exit-watches.ts";
 import { LastExits } from "./last-exits.ts";
 import { Launcher } from "./launch.ts";
-import { pauseTask, resumeTask, type Signal, signalProcess, type Started, startProcess, type Update, updateTask } from "./lifecycle.ts";
+import {
+  pauseTask,
+  resumeTask,
+  type Signal,
+  signalProcess,
+  type Started,
+  startProcess,
+  type Update,
+  updateTask,
+} from "./lifecycle.ts";
 import { LiveShims } from "./live-shims.ts";
 import { settleLostConnection } from "./lost-connection.ts";
-import { type Envelope, observe } from "./observe.ts";
+import { type Envelope, observe, type Reporter } from "./observe.ts";
 import { recoverTasks } from "./recover.ts";
+import { settleExec, settleInit } from "./settle.ts";
 import { shimFailure } from "./shim-error.ts";
+import type { ShimSettings } from "./shim-settings.ts";
+import { SpareShims } from "./spare-shims.ts";
 import { clearStray, findStrays, type Stray } from "./strays.ts";
 import { TaskQueue } from "./task-queue.ts";
 import { execTask, type Exited, waitForExit } from "./wait.ts";
@@ -45,6 +58,13 @@ export interface TaskManagerOptions {
   /** Directories in which shims are looked for, and that of the daemon's program, which comes last. */
   readonly searchPath: readonly string[];
   readonly daemonDir: string;
+  /** Absolute paths of shims by the runtime's name, in place of those that would serve it. */
+  readonly runtimes: ReadonlyMap<string, string>;
+  /** The absolute path of our own shim. */
+  readonly ownShim: string;
+  readonly shim: ShimSettings;
+  /** Whether the log has ever had a task of this name. */
+  readonly hasHistory: (key: TaskKey) => Promise<boolean>;
   /** A program that does no harm when a shim runs it to publish an event, as those before TTRPC_ADDRESS do. */
   readonly publishBinary: string;
   readonly hook?: OperationHook;
@@ -61,26 +81,51 @@ export class TaskManager {
   readonly #context: TaskContext;
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
+  readonly #spares: SpareShims;
 
   constructor(options: TaskManagerOptions) {
-    const { ledger, logger, clock, ids, stateDir, rootDir, address, ttrpcAddress, searchPath, daemonDir, publishBinary } = options;
+    const {
+      ledger,
+      logger,
+      clock,
+      ids,
+      stateDir,
+      rootDir,
+      address,
+      ttrpcAddress,
+      searchPath,
+      daemonDir,
+      publishBinary,
+    } = options;
+    const { runtimes: configured, ownShim, shim: settings, hasHistory } = options;
     const hook = options.hook === undefined ? {} : { hook: options.hook };
+    this.#spares = new SpareShims({ binary: ownShim, count: settings.spares, logger, ...hook });
+    const own = { binary: ownShim, settings, spares: this.#spares };
     this.#context = {
       ledger,
       logger,
       clock,
       ids,
       address,
-      runtimePath: { searchPath, daemonDir },
+      hasHistory,
+      runtimePath: { configured, ownShim, searchPath, daemonDir },
       bundles: new Bundles({ stateDir, rootDir, ...hook }),
-      launcher: new Launcher({ address, ttrpcAddress, publishBinary, ...hook }),
-      shims: new LiveShims((shim) => void this.#track(settleLostConnection(this.#context, shim)).catch((error: unknown) => {
-        logger.error({ ...shim.key, err: error }, "settle a lost connection");
-      })),
+      launcher: new Launcher({ address, ttrpcAddress, publishBinary, own, ...hook }),
+      shims: new LiveShims(
+        (shim) =>
+          void this.#track(settleLostConnection(this.#context, shim)).catch((error: unknown) => {
+            logger.error({ ...shim.key, err: error }, "settle a lost connection");
+          }),
+      ),
       queue: new TaskQueue(),
       starting: new Map(),
       settling: new Map(),
       lastExits: new LastExits(),
+      exitWatches: new ExitWatches(clock, (key, execId, exit) => {
+        // With a shim it is the shim's to tell.
+        if (rowOf(this.#context, key)?.shim !== null) return;
+        void (execId === "" ? settleInit(this.#context, key, exit) : settleExec(this.#context, key, execId, exit));
+      }),
       stopping: this.#stop.signal,
     };
   }
@@ -93,6 +138,11 @@ export class TaskManager {
     return this.#track(recoverTasks(this.#context));
   }
 
+  /** Keeps shims warm from now on: not before, for they would start beside what has to be recovered. */
+  warmUp(): void {
+    this.#spares.open();
+  }
+
   /**
    * Ends waits with Unavailable and closes every connection; shims and their containers go on, and intents that are open stay
    * so for the next `recover`. Resolves when nothing of this room runs any more.
@@ -100,10 +150,13 @@ export class TaskManager {
   async close(): Promise<void> {
     this.#context.shims.clear();
     this.#stop.abort();
+    const sparesEnded = this.#spares.close();
     while (this.#running.size > 0 || this.#context.settling.size > 0) {
       await Promise.allSettled([...this.#running, ...this.#context.settling.values()]);
     }
     this.#context.shims.clear();
+    this.#context.exitWatches.close();
+    await sparesEnded;
   }
 
   create(origin: Origin, id: string, request: CreateTask): Promise<Created> {
@@ -157,7 +210,9 @@ export class TaskManager {
 
   /** The pids in the task's container; none once its shim is gone. */
   pids(key: TaskKey): Promise<ProcessInfo[]> {
-    return this.#ask(key, "", async (context, row) => (row.shim === null ? [] : shimOf(context, key).connection.pids()));
+    return this.#ask(key, "", async (context, row) =>
+      row.shim === null ? [] : shimOf(context, key).connection.pids(),
+    );
   }
 
   wait(key: TaskKey, execId: string, signal: AbortSignal): Promise<Exited> {
@@ -171,8 +226,15 @@ export class TaskManager {
   }
 
   /** The namespace's tasks by id, those that are only being created left out. From the tables; no shim is asked. */
-  async list(namespace: string): Promise<{ readonly tasks: readonly { readonly key: string; readonly row: TaskState }[]; readonly next: Position }> {
-    const { value, next } = await this.#context.ledger.read(({ tasks }) => tasks.list(namespace).filter(({ row }) => row.status !== "creating"));
+  async list(
+    namespace: string,
+  ): Promise<{
+    readonly tasks: readonly { readonly key: string; readonly row: TaskState }[];
+    readonly next: Position;
+  }> {
+    const { value, next } = await this.#context.ledger.read(({ tasks }) =>
+      tasks.list(namespace).filter(({ row }) => row.status !== "creating"),
+    );
     return { tasks: value, next };
   }
 
@@ -206,9 +268,9 @@ export class TaskManager {
     return this.#run((context) => clearStray(context, stray));
   }
 
-  /** Takes in an event that the shim with this pid forwarded; its namespace and topic have been checked. */
-  observe(envelope: Envelope, pid: number): Promise<void> {
-    return this.#run((context) => observe(context, envelope, pid));
+  /** Takes in an event that a shim forwarded; its namespace and topic have been checked. */
+  observe(envelope: Envelope, reporter: Reporter): Promise<void> {
+    return this.#run((context) => observe(context, envelope, reporter));
   }
 
   /** A call that only passes through to the shim. */

@@ -8,3 +8,4 @@ export { TaskManager, type TaskManagerOptions, type TaskMetric } from "./manager
 export type { Envelope } from "./observe.ts";
 export type { Stray } from "./strays.ts";
 export { searchPathOf } from "./runtime-path.ts";
+export { defaultShimSettings, type ShimSettings, shimCgroups, shimGroupings, sparesMax } from "./shim-settings.ts";

@@ -11,7 +11,8 @@ import type { TaskKey } from "./bundle.ts";
 import { clearAway, endpointInBundle } from "./clear-away.ts";
 import { ownOrigin, processName, report, rowOf, type TaskContext } from "./context.ts";
 import { finishDelete } from "./delete.ts";
-import { isSettled, recordLoss } from "./loss.ts";
+import { isSettled } from "./loss.ts";
+import { isUnknownContainer } from "./unknown-container.ts";
 import { ShimConnection } from "./shim-connection.ts";
 import { endStartCommands } from "./shim-process.ts";
 import { isShimNotFound } from "./shim-error.ts";
@@ -31,6 +32,13 @@ export async function recoverTasks(context: TaskContext): Promise<void> {
   await forEach(context, rows, (key) => recoverTask(context, key));
   const leftovers = (await context.bundles.list()).filter((key) => rowOf(context, key) === undefined);
   await forEach(context, leftovers, async (key) => {
+    if (await isUnknownContainer(context, key)) {
+      context.logger.error(
+        { ...key },
+        "a container runs that the log knows nothing of; it is left alone, and fsck shows it",
+      );
+      return;
+    }
     context.logger.warn({ ...key }, "clear away a bundle that no task owns");
     await clearAway(context, key);
   });
@@ -38,7 +46,11 @@ export async function recoverTasks(context: TaskContext): Promise<void> {
 }
 
 /** One task that cannot be recovered does not keep the others from it. */
-async function forEach(context: TaskContext, keys: readonly TaskKey[], recover: (key: TaskKey) => Promise<void>): Promise<void> {
+async function forEach(
+  context: TaskContext,
+  keys: readonly TaskKey[],
+  recover: (key: TaskKey) => Promise<void>,
+): Promise<void> {
   const waiting = [...keys];
   const work = async () => {
     for (let key = waiting.shift(); key !== undefined; key = waiting.shift()) {
@@ -61,10 +73,10 @@ async function recoverTask(context: TaskContext, key: TaskKey): Promise<void> {
   return takeOver(context, key);
 }
 
-/** Its shim was lost before: only a deletion can be open, or the end of what a loss begins. */
+/** Its shim was lost before: a deletion can be open, or the end of what a loss begins, or no shim has come in its place yet. */
 async function recoverWithoutShim(context: TaskContext, key: TaskKey, row: TaskState): Promise<void> {
   if (row.status === "deleting") await finishDelete(context, ownOrigin(context, key), key);
-  else if (!isSettled(context, key)) await recordLoss(context, key, "the shim is gone");
+  else if (!isSettled(context, key)) await takeOver(context, key);
 }
 
 /**
@@ -95,7 +107,8 @@ async function createdPid(context: TaskContext, key: TaskKey, endpoint: ShimEndp
     connection = await ShimConnection.dial(key, endpoint, context.stopping);
     return (await connection.state("", createdMsMax)).pid;
   } catch (error) {
-    if (!isShimNotFound(error)) context.logger.warn({ ...key, err: error }, "ask the shim of a task that was being created");
+    if (!isShimNotFound(error))
+      context.logger.warn({ ...key, err: error }, "ask the shim of a task that was being created");
     return undefined;
   } finally {
     connection?.close();

@@ -11,7 +11,17 @@ import type { Origin } from "../ledger.ts";
 import type { ExecState, TaskCommand } from "../machines/mod.ts";
 import { TaskStatus } from "../wire/mod.ts";
 import type { TaskKey } from "./bundle.ts";
-import { execOf, exitOf, processName, report, rowOf, shimOrigin, type TaskContext, unknownExit } from "./context.ts";
+import {
+  execOf,
+  exitOf,
+  processName,
+  report,
+  rowOf,
+  seenExit,
+  shimOrigin,
+  type TaskContext,
+  unknownExit,
+} from "./context.ts";
 import type { LiveShim } from "./live-shims.ts";
 import type { ProcessExit } from "./shim-connection.ts";
 import { isNoReply } from "./shim-error.ts";
@@ -25,8 +35,9 @@ const startReplyMsMax = 1_000;
 /** How long init's exit waits for those of execs that still run. The kernel kills them with init; the shim has to reap them. */
 const execExitMsMax = 1_000;
 
-/** Asks the shim to tell when init ends, and settles it then. */
+/** Asks the shim to tell when init ends, and settles it then; the daemon keeps an eye on it too. */
 export function watchInit(context: TaskContext, shim: LiveShim): void {
+  context.exitWatches.watch(shim.key, "", rowOf(context, shim.key)?.pid ?? 0);
   shim.connection.wait("").then(
     (exit) => settleInit(context, shim.key, exit),
     (error: unknown) => logUnlessLost(context, shim, error),
@@ -34,6 +45,8 @@ export function watchInit(context: TaskContext, shim: LiveShim): void {
 }
 
 export function watchExec(context: TaskContext, shim: LiveShim, execId: string): void {
+  const row = rowOf(context, shim.key);
+  context.exitWatches.watch(shim.key, execId, (row && execOf(row, execId)?.pid) ?? 0);
   shim.connection.wait(execId).then(
     (exit) => settleExec(context, shim.key, execId, exit),
     (error: unknown) => logUnlessLost(context, shim, error),
@@ -59,23 +72,37 @@ export function settleInit(context: TaskContext, key: TaskKey, exit: ProcessExit
     if (context.stopping.aborted) return;
     await report(context, originOf(context, key), key, (now) => {
       if (now === undefined || now.exit !== null) return [];
-      const ended = exitOf(context, now.pid, exit);
+      const ended = exitOf(context, key, "", now.pid, exit);
       return [...execCommands(now.execs, exits, ended.exitedAt), { type: "RecordExited", exit: ended }];
     });
+    context.exitWatches.forget(key, "");
   });
 }
 
-/** Records an exec's exit. `pid` is the one reported with it, needed where the reply to its start has not come. */
-export function settleExec(context: TaskContext, key: TaskKey, execId: string, exit: ProcessExit, pid = 0): Promise<void> {
+/**
+ * Records an exec's exit. `pid` is the one reported with it, needed where the reply to its start has not come, and to tell it from an earlier exec of
+ * its name.
+ */
+export function settleExec(
+  context: TaskContext,
+  key: TaskKey,
+  execId: string,
+  exit: ProcessExit,
+  pid = 0,
+): Promise<void> {
   return once(context, processName(key, execId), async () => {
     await startReplied(context, key, execId);
     await report(context, originOf(context, key), key, (row) => {
       const exec = row && execOf(row, execId);
-      if (exec === undefined || exec.status === "added" || exec.exit !== null) return [];
-      return [{ type: "RecordExecExited", execId, exit: exitOf(context, exec.pid || pid, exit) }];
+      if (exec === undefined || exec.status === "added" || exec.exit !== null || isOfAnother(exec.pid, pid)) return [];
+      return [{ type: "RecordExecExited", execId, exit: exitOf(context, key, execId, exec.pid || pid, exit) }];
     });
+    context.exitWatches.forget(key, execId);
   });
 }
+
+/** True when a report about process `told` is not about process `known`: one of them is an earlier one of the same name. */
+export const isOfAnother = (known: number, told: number): boolean => known !== 0 && told !== 0 && known !== told;
 
 /** The exits of execs that end with their task. Those that nobody can tell are stated as unknown. */
 export function execCommands(
@@ -99,8 +126,11 @@ async function execExits(
   execs: readonly (readonly [string, ExecState])[],
 ): Promise<Map<string, Exit | undefined>> {
   const shim = context.shims.get(key);
-  if (shim === undefined) return new Map();
   const exits = execs.map(async ([execId, exec]) => {
+    if (shim === undefined) {
+      await withTimeout(context.exitWatches.ended(key, execId), execExitMsMax);
+      return [execId, seenExit(context, key, execId, exec.pid)] as const;
+    }
     try {
       let { pid } = exec;
       if (exec.status === "starting") {
@@ -109,7 +139,7 @@ async function execExits(
         if (state.status === TaskStatus.CREATED) return [execId, undefined] as const;
         pid = state.pid;
       }
-      return [execId, exitOf(context, pid, await shim.connection.wait(execId, execExitMsMax))] as const;
+      return [execId, exitOf(context, key, execId, pid, await shim.connection.wait(execId, execExitMsMax))] as const;
     } catch (error) {
       context.logger.warn({ ...key, execId, err: error }, "exit of an exec that ends with its task");
       return [execId, undefined] as const;

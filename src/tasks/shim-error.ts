@@ -31,7 +31,10 @@ export function shimFailure(error: unknown, prefix = ""): ShiplogError {
     return new ShiplogError(error.class, lead + error.message, { reason: error.reason, cause: error });
   }
   if (error instanceof TtrpcClosed) {
-    return new ShiplogError(ErrorClass.Unavailable, `${lead}ttrpc: closed: unavailable`, { reason: "ShimLost", cause: error });
+    return new ShiplogError(ErrorClass.Unavailable, `${lead}ttrpc: closed: unavailable`, {
+      reason: "ShimLost",
+      cause: error,
+    });
   }
   if (error instanceof TtrpcError) {
     const known = classOfCode[error.code] ?? unknown;

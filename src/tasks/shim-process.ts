@@ -30,7 +30,8 @@ export function findShimProcesses({ namespace, id }: TaskKey, address: string): 
     if (!/^\d+$/.test(name)) continue;
     const pid = Number(name);
     const args = argumentsOf(pid);
-    if (flag(args, "-namespace") !== namespace || flag(args, "-id") !== id || flag(args, "-address") !== address) continue;
+    if (flag(args, "-namespace") !== namespace || flag(args, "-id") !== id || flag(args, "-address") !== address)
+      continue;
     const startTime = processStartTime(pid);
     if (startTime !== undefined) found.push({ pid, startTime, args });
   }
@@ -38,21 +39,27 @@ export function findShimProcesses({ namespace, id }: TaskKey, address: string): 
 }
 
 /** Every shim process of the daemon at `address`, with the key that it was started for and the addresses where it listens. */
-export function allShimProcesses(address: string): (ShimProcess & { readonly key: TaskKey; readonly listensAt: readonly string[] })[] {
+export function allShimProcesses(
+  address: string,
+): (ShimProcess & { readonly key: TaskKey; readonly listensAt: readonly string[] })[] {
   return readdirSync("/proc").flatMap((name) => {
     const args = /^\d+$/.test(name) ? argumentsOf(Number(name)) : [];
     const [namespace, id] = [flag(args, "-namespace"), flag(args, "-id")];
     if (namespace === undefined || id === undefined || flag(args, "-address") !== address) return [];
     const pid = Number(name);
     const startTime = processStartTime(pid);
-    return startTime === undefined ? [] : [{ pid, startTime, args, key: { namespace, id }, listensAt: socketAddresses(pid) }];
+    return startTime === undefined
+      ? []
+      : [{ pid, startTime, args, key: { namespace, id }, listensAt: socketAddresses(pid) }];
   });
 }
 
 /** True when process `pid` is a shim of the daemon at `address`, whichever task it was started for. */
 export function isShimOf(pid: number, address: string): boolean {
   const args = argumentsOf(pid);
-  return flag(args, "-address") === address && flag(args, "-namespace") !== undefined && flag(args, "-id") !== undefined;
+  return (
+    flag(args, "-address") === address && flag(args, "-namespace") !== undefined && flag(args, "-id") !== undefined
+  );
 }
 
 /** Ends the process and resolves once it is gone; false when it would not go. */
@@ -81,7 +88,11 @@ export async function endStartCommands(key: TaskKey, address: string): Promise<v
  * Ends the shim processes of this key: a `start` first, for it could begin another server. A server stays when `spared` holds
  * of the address that it listens at: a shim may serve other tasks of its group long after the one it was started for.
  */
-export async function endShimProcesses(key: TaskKey, address: string, spared: (shimAddress: string) => boolean): Promise<void> {
+export async function endShimProcesses(
+  key: TaskKey,
+  address: string,
+  spared: (shimAddress: string) => boolean,
+): Promise<void> {
   await endStartCommands(key, address);
   for (const server of findShimProcesses(key, address)) {
     if (!socketAddresses(server.pid).some(spared)) await endProcess(server);

@@ -52,7 +52,8 @@ export async function clearStray(context: TaskContext, { kind, key, root, pid, s
           throw new Error(`process ${pid} does not end`);
         return;
       case "runtime state":
-        if (root !== undefined) await runProgram("stray.runcDelete", "runc", ["--root", root, "delete", "--force", key.id]);
+        if (root !== undefined)
+          await runProgram("stray.runcDelete", "runc", ["--root", root, "delete", "--force", key.id]);
         return;
       default:
         kind satisfies never;

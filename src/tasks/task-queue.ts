@@ -25,7 +25,9 @@ export class TaskQueue {
   async run<T>(key: string, operation: () => Promise<T>): Promise<T> {
     const line = this.#lines.get(key) ?? { last: Promise.resolve(), length: 0 };
     if (line.length > waitingPerKeyMax) {
-      throw new ShiplogError(ErrorClass.ResourceExhausted, `${key}: ${waitingPerKeyMax} operations wait already`, { reason: "TaskBusy" });
+      throw new ShiplogError(ErrorClass.ResourceExhausted, `${key}: ${waitingPerKeyMax} operations wait already`, {
+        reason: "TaskBusy",
+      });
     }
     this.#lines.set(key, line);
     line.length += 1;

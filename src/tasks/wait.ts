@@ -15,7 +15,12 @@ export interface Exited extends Done {
  * Resolves when the process has ended, at once when it has already; a process that is deleted meanwhile has ended too.
  * @throws ShiplogError NotFound, Unavailable when the daemon stops, Canceled when `signal` is aborted
  */
-export async function waitForExit(context: TaskContext, key: TaskKey, execId: string, signal: AbortSignal): Promise<Exited> {
+export async function waitForExit(
+  context: TaskContext,
+  key: TaskKey,
+  execId: string,
+  signal: AbortSignal,
+): Promise<Exited> {
   const { createdAt } = execTask(context, key, execId);
   const watched = { kind: "task", namespace: key.namespace, key: key.id } as const;
   try {
@@ -24,7 +29,8 @@ export async function waitForExit(context: TaskContext, key: TaskKey, execId: st
       (view) => {
         const row = view.tasks.get(key.namespace, key.id);
         // Another task of the same name is not the one that is waited for.
-        if (row === undefined || row.createdAt !== createdAt) return { exit: context.lastExits.get(processName(key, execId)) };
+        if (row === undefined || row.createdAt !== createdAt)
+          return { exit: context.lastExits.get(processName(key, execId)) };
         if (execId === "") return row.exit === null ? undefined : { exit: row.exit };
         const exec = execOf(row, execId);
         if (exec === undefined) return { exit: context.lastExits.get(processName(key, execId)) };
@@ -38,7 +44,9 @@ export async function waitForExit(context: TaskContext, key: TaskKey, execId: st
     if (!signal.aborted || error instanceof ShiplogError) throw error;
     throw new ShiplogError(ErrorClass.Canceled, `wait for task ${key.id}: context canceled`, { cause: error });
   }
-  throw execId === "" ? new ShiplogError(ErrorClass.NotFound, `task ${key.id} not found`, { reason: "TaskAbsent", whole: true }) : noSuchExec(execId);
+  throw execId === ""
+    ? new ShiplogError(ErrorClass.NotFound, `task ${key.id} not found`, { reason: "TaskAbsent", whole: true })
+    : noSuchExec(execId);
 }
 
 /** The task's row, in which the exec is. @throws ShiplogError NotFound, worded as containerd does */

@@ -33,6 +33,7 @@ export * as shim from "./gen/containerd/task/v2/shim.ts";
 export * as health from "./gen/grpc/health/v1/health.ts";
 export * as collection from "./gen/shiplog/collection/v1/collection.ts";
 export * as log from "./gen/shiplog/events/v1/log.ts";
+export * as shiplogShim from "./gen/shiplog/shim/v1/shim.ts";
 
 export * as payloads from "./payloads.ts";
 export { payloadByTypeUrl } from "./payloads.ts";

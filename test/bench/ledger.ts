@@ -17,7 +17,9 @@ export async function benchLedger(print: (line: string) => void): Promise<void> 
     let id = 0;
     const create = async (): Promise<void> => {
       const key = `lease-${id++}`;
-      await open.ledger.transact(testOrigin("bench"), () => [{ kind: "lease", key, command: { type: "CreateLease", id: key, labels: {} } }]);
+      await open.ledger.transact(testOrigin("bench"), () => [
+        { kind: "lease", key, command: { type: "CreateLease", id: key, labels: {} } },
+      ]);
     };
     for (const callers of CALLERS) {
       const first = id;
@@ -37,7 +39,9 @@ export async function benchLedger(print: (line: string) => void): Promise<void> 
     const again = await openLedgerIn(root);
     const seconds = (performance.now() - started) / 1000;
     const facts = again.ledger.view.next;
-    print(`start with the tables removed, ${facts.toLocaleString("en")} facts folded and written: ${Math.round(facts / seconds).toLocaleString("en")} facts/s`);
+    print(
+      `start with the tables removed, ${facts.toLocaleString("en")} facts folded and written: ${Math.round(facts / seconds).toLocaleString("en")} facts/s`,
+    );
     await again.close();
   } finally {
     await rm(root, { recursive: true, force: true });

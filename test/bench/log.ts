@@ -6,7 +6,12 @@ import { Log, type NewFact } from "../../src/events/mod.ts";
 
 export interface LogFigures {
   /** By number of callers, each waiting for its append before the next. */
-  readonly appends: readonly { readonly callers: number; readonly durablePerSecond: number; readonly medianMs: number; readonly p99Ms: number }[];
+  readonly appends: readonly {
+    readonly callers: number;
+    readonly durablePerSecond: number;
+    readonly medianMs: number;
+    readonly p99Ms: number;
+  }[];
   readonly replayFacts: number;
   readonly replayPerSecond: number;
   readonly openMs: number;
@@ -24,7 +29,11 @@ function sampleFact(number: number): NewFact {
     schema: 1,
     principal: { uid: 0, gid: 0, pid: 4711 },
     request: "6a8465cde8aafcd96f3e",
-    data: { pid: 100_000 + number, shim: { pid: 4000 + number, socket: "/run/shiplog/s/0123456789abcdef" }, startedAt: 1_795_497_782_778_687_128n },
+    data: {
+      pid: 100_000 + number,
+      shim: { pid: 4000 + number, socket: "/run/shiplog/s/0123456789abcdef" },
+      startedAt: 1_795_497_782_778_687_128n,
+    },
   };
 }
 
@@ -95,9 +104,13 @@ export async function benchLog(print: (line: string) => void): Promise<void> {
   const { appends, replayFacts, replayPerSecond, openMs, getMs } = await measureLog();
   for (const { callers, durablePerSecond, medianMs, p99Ms } of appends) {
     const rate = Math.round(durablePerSecond).toLocaleString("en");
-    print(`log, ${callers} callers: ${rate} durable facts/s, median ${medianMs.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`);
+    print(
+      `log, ${callers} callers: ${rate} durable facts/s, median ${medianMs.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`,
+    );
   }
-  print(`log, replay of ${replayFacts.toLocaleString("en")} facts: ${Math.round(replayPerSecond).toLocaleString("en")} facts/s`);
+  print(
+    `log, replay of ${replayFacts.toLocaleString("en")} facts: ${Math.round(replayPerSecond).toLocaleString("en")} facts/s`,
+  );
   print(`log, open: ${openMs.toFixed(1)} ms; one fact by position: ${getMs.toFixed(2)} ms`);
 }
 

@@ -49,6 +49,16 @@ export class CtrEvents {
     return events;
   }
 
+  /** Resolves when a line that matches has come through. */
+  async shows(line: RegExp): Promise<void> {
+    await eventually(`ctr events shows ${line}`, () => this.#lines.some((each) => line.test(each)) || undefined);
+  }
+
+  /** Ends the stream, whatever has come through of it. */
+  stop(): void {
+    this.#child.kill("SIGTERM");
+  }
+
   /** Every line so far, without the probes, once everything published before this call has come through. */
   async end(address: string): Promise<readonly string[]> {
     try {
@@ -57,7 +67,7 @@ export class CtrEvents {
         this.#lines.some((line) => line.includes("probe-end")) ? true : undefined,
       );
     } finally {
-      this.#child.kill("SIGTERM");
+      this.stop();
     }
     return this.#lines.filter((line) => !line.includes("probe-"));
   }

@@ -129,7 +129,7 @@ export const commands: { readonly [K in Kind]: fc.Arbitrary<Commands[K]> } = {
     SignalTask: record({ id, ...signal }),
     RecordSignalled: record(signal),
     RecordSignalFailed: record({ ...signal, message }),
-    RecordOomed: nothing,
+    RecordOomed: record({ at: fc.bigInt({ min: 1n, max: 2n ** 62n }) }),
     CheckpointTask: record({ id, path: text, exit: fc.boolean() }),
     RecordCheckpointed: record({ content: fc.array(descriptor, { maxLength: 1 }) }),
     RecordCheckpointFailed: record({ message }),

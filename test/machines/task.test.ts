@@ -282,12 +282,13 @@ test("a checkpoint is an intent until its outcome is recorded, also when the tas
 });
 
 test("each time that memory runs out is a fact", () => {
-  const oomed: TaskFact = { type: "TaskOomed", data: {} };
+  const oomed = (at: bigint): TaskFact => ({ type: "TaskOomed", data: { at } });
   for (const status of ["created", "starting", "running", "paused", "stopped", "deleting"] as const) {
-    const state = given(...taskIn[status], oomed)
-      .when({ type: "RecordOomed" })
-      .decides(oomed);
-    assert.deepEqual([state.oomed, state.status], [true, status]);
+    const state = given(...taskIn[status], oomed(5n))
+      .when({ type: "RecordOomed", at: 6n })
+      .decides(oomed(6n));
+    assert.deepEqual([state.oomed, state.oomedAt, state.status], [true, 6n, status]);
+    given(...taskIn[status], oomed(5n)).when({ type: "RecordOomed", at: 5n }).decides();
   }
 });
 

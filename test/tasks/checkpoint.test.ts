@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { runc } from "../../src/wire/mod.ts";
 import { TaskDaemon } from "./task-daemon.ts";
 import { noIo, shimsOf } from "./workshop.ts";
+import { eventually } from "../harness/eventually.ts";
 
 const binaryName = fileURLToPath(new URL("../harness/runc-with-checkpoints.sh", import.meta.url));
 const value = Buffer.from(runc.Options.encode(runc.Options.fromPartial({ binaryName })).finish());
@@ -86,8 +87,12 @@ test("a checkpoint under way ends with its shim", async () => {
   await daemon.record("lost", { type: "CheckpointTask", id: "lost", path: "", exit: false });
   const { pid } = shimsOf(daemon.workshop.address).find(({ id }) => id === "lost")!;
   process.kill(pid, "SIGKILL");
-  await daemon.wait("lost");
-  assert.deepEqual((await daemon.types("lost")).slice(-3), ["TaskCheckpointFailed", "TaskShimLost", "TaskExited"]);
+  await eventually("the checkpoint has failed", () => (daemon.task("lost")!.checkpointing ? undefined : true));
+  assert.deepEqual((await daemon.types("lost")).slice(-3), [
+    "TaskShimLost",
+    "TaskShimReplaced",
+    "TaskCheckpointFailed",
+  ]);
 });
 
 test("a task is restored from what is unpacked for it, which goes with its bundle", async () => {

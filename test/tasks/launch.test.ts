@@ -7,7 +7,7 @@ import { ShimConnection } from "../../src/tasks/shim-connection.ts";
 import { ShimLog } from "../../src/tasks/shim-log.ts";
 import { endShimProcesses, findShimProcesses, isShimOf } from "../../src/tasks/shim-process.ts";
 import { Any, runc } from "../../src/wire/mod.ts";
-import { logger, openWorkshop, readText, shimBinary, shimsOf, specOf, type Workshop } from "./workshop.ts";
+import { coldShims, logger, openWorkshop, readText, shimBinary, shimsOf, specOf, type Workshop } from "./workshop.ts";
 
 let workshop: Workshop;
 before(async () => {
@@ -121,7 +121,12 @@ test("a delete that hangs ends within its deadline, with all that it started", a
   const key = { namespace: workshop.namespace, id: "hangs" };
   const bundle = await workshop.bundles.create(key, specOf(key, ["true"]).value);
   const binary = await script("containerd-shim-hangs-v1", "echo $$ > pid; sleep 1000");
-  const launcher = new Launcher({ address: workshop.address, ttrpcAddress: "", publishBinary: "/bin/true" });
+  const launcher = new Launcher({
+    address: workshop.address,
+    ttrpcAddress: "",
+    publishBinary: "/bin/true",
+    own: coldShims(),
+  });
   const began = Date.now();
   await assert.rejects(launcher.delete(binary, key, bundle), new RegExp(`no answer in ${launchDeadlineMs.delete} ms`));
   assert.ok(Date.now() - began < launchDeadlineMs.delete + 2_000);

@@ -204,8 +204,8 @@ test("a start whose process has ended since has succeeded, and its exit is recor
   assert.equal((await daemon.only("quick", "TaskExited")).status, 11);
 });
 
-test("a start whose shim is gone has failed, and the task is lost", async () => {
-  await daemon.container("startlost", ["sleep", "1000"]);
+test("a start whose shim is gone has failed, and the task is lost where no other shim can take its place", async () => {
+  await daemon.container("startlost", ["sleep", "1000"], { runtime: shimBinary });
   const { pid } = await daemon.create("startlost");
   await daemon.stop();
   await daemon.record("startlost", { type: "StartTask", id: "startlost" });
@@ -317,6 +317,16 @@ test("a pause or a resume that nobody recorded is recorded", async () => {
 });
 
 test("a shim, its container and its bundle that no row owns are cleared away", async () => {
+  const { bundles, rootfs } = daemon.workshop;
+  const intent = {
+    id: "leftover",
+    bundle: bundles.pathOf(key("leftover")),
+    runtime: "io.containerd.runc.v2",
+    rootfs,
+    io: noIo,
+  };
+  await daemon.record("leftover", { type: "CreateTask", ...intent, options: null, checkpoint: "" });
+  await daemon.record("leftover", { type: "RecordCreateFailed", message: "a crash kept it from being cleared away" });
   const { shim, create, end } = await launch("leftover", ["sleep", "1000"]);
   const pid = await create();
   await shim.start("");

@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { TaskDaemon } from "./task-daemon.ts";
-import { hasEnded, noIo, processSpecOf, shimsOf } from "./workshop.ts";
+import { hasEnded, noIo, processSpecOf, shimBinary, shimsOf } from "./workshop.ts";
 import { eventually } from "../harness/eventually.ts";
 
 let daemon: TaskDaemon;
@@ -73,14 +73,14 @@ test("an open wait fails when the daemon stops, and its answer is the same after
   assert.equal((await daemon.wait("waited")).status, 137);
 });
 
-test("a shim that is killed is recorded as lost, once, and its task can be deleted", async () => {
-  const pid = await daemon.run("lost", ["sleep", "1000"]);
+test("another maker's shim that is killed is recorded as lost, once, and its task can be deleted", async () => {
+  const pid = await daemon.run("lost", ["sleep", "1000"], { runtime: shimBinary });
   const { manager, origin } = daemon;
   await manager.exec(origin, "lost", { execId: "too", io: noIo, spec: processSpecOf(["sleep", "1000"]) });
   await manager.start(origin, "lost", "too");
   process.kill(shimPid("lost"), "SIGKILL");
   const exit = await daemon.wait("lost");
-  assert.deepEqual([exit.status, exit.known], [137, false]);
+  assert.deepEqual([exit.status, exit.known], [137, true], "the daemon has seen it end");
   assert.deepEqual((await daemon.types("lost")).slice(-3), ["TaskShimLost", "ExecExited", "TaskExited"]);
   assert.equal(daemon.task("lost")!.shim, null);
   assert.ok(hasEnded(pid), "the container ends with its shim");
@@ -92,8 +92,8 @@ test("a shim that is killed is recorded as lost, once, and its task can be delet
   assert.deepEqual(deleted.exit, exit);
 });
 
-test("a shim that died while the daemon was down is recorded as lost, once", async () => {
-  const pid = await daemon.run("died", ["sleep", "1000"]);
+test("another maker's shim that died while the daemon was down is recorded as lost, once", async () => {
+  const pid = await daemon.run("died", ["sleep", "1000"], { runtime: shimBinary });
   await daemon.stop();
   process.kill(shimPid("died"), "SIGKILL");
   await daemon.begin();

@@ -5,12 +5,13 @@ import { test } from "node:test";
 import { resolveRuntimePath, searchPathOf } from "../../src/tasks/runtime-path.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 
-const nowhere = { searchPath: [], daemonDir: "/nonexistent" };
+const configured: ReadonlyMap<string, string> = new Map();
+const nowhere = { configured, ownShim: "/own/shim", searchPath: [], daemonDir: "/nonexistent" };
 
 test("a runtime's last two parts name its shim, searched along the path and beside the daemon", async (t) => {
   const [first, second, daemonDir] = await Promise.all([1, 2, 3].map(() => temporaryDirectory(t)));
   const name = "containerd-shim-quick-v7";
-  const options = { searchPath: [first!, second!], daemonDir: daemonDir! };
+  const options = { ...nowhere, searchPath: [first!, second!], daemonDir: daemonDir! };
   await writeFile(join(daemonDir!, name), "", { mode: 0o755 });
   assert.equal(resolveRuntimePath("io.example.quick.v7", options), join(daemonDir!, name));
   await writeFile(join(second!, name), "", { mode: 0o755 });
@@ -21,6 +22,23 @@ test("a runtime's last two parts name its shim, searched along the path and besi
     join(second!, name),
     "what cannot be run is no shim",
   );
+});
+
+test("our own shim serves the names of runc, unless the configuration names another", () => {
+  assert.equal(resolveRuntimePath("io.containerd.runc.v2", { ...nowhere, searchPath: ["/usr/bin"] }), "/own/shim");
+  assert.equal(resolveRuntimePath("io.containerd.shiplog.v1", nowhere), "/own/shim");
+  const chosen = (path: string) => ({
+    ...nowhere,
+    configured: new Map([
+      ["io.containerd.runc.v2", path],
+      ["quick", path],
+    ]),
+  });
+  assert.equal(resolveRuntimePath("io.containerd.runc.v2", chosen("/bin/true")), "/bin/true");
+  assert.equal(resolveRuntimePath("quick", chosen("/bin/true")), "/bin/true");
+  assert.throws(() => resolveRuntimePath("quick", chosen("/nonexistent")), {
+    message: 'failed to resolve runtime path: runtime "quick" is configured as /nonexistent: file does not exist',
+  });
 });
 
 test("an absolute path is the shim itself", () => {

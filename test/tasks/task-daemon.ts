@@ -8,14 +8,18 @@ import type { Fact } from "../../src/events/fact.ts";
 import { peerOf, randomIds, systemClock } from "../../src/platform/mod.ts";
 import { TtrpcServer } from "../../src/shim/ttrpc/mod.ts";
 import { searchPathOf, TaskManager } from "../../src/tasks/mod.ts";
+import { defaultShimSettings } from "../../src/tasks/shim-settings.ts";
 import { ShimConnection } from "../../src/tasks/shim-connection.ts";
 import { ttrpcEventsService } from "../../src/api/ttrpc-events.ts";
 import { eventsTtrpc } from "../../src/wire/mod.ts";
 import type { Origin } from "../../src/ledger.ts";
 import type { TaskCommand, TaskState } from "../../src/machines/mod.ts";
 import { type OpenLedger, openLedgerIn, testOrigin } from "../harness/ledger.ts";
-import { logger, noIo, openWorkshop, type SpecOptions, specOf, type Workshop } from "./workshop.ts";
+import { logger, noIo, openWorkshop, ownShim, type SpecOptions, specOf, type Workshop } from "./workshop.ts";
 import { mkdir } from "node:fs/promises";
+
+/** `runtime`: io.containerd.runc.v2 when nothing is said. */
+export type ContainerOptions = SpecOptions & { readonly runtime?: string };
 
 export type TaskFact = Fact & StatedFact;
 
@@ -23,20 +27,27 @@ export class TaskDaemon {
   readonly workshop: Workshop;
   readonly origin: Origin;
   readonly namespace: string;
+  readonly #ownShim: string;
   #open: OpenLedger;
   #server: TtrpcServer | undefined;
   #manager: TaskManager;
 
-  static async open(): Promise<TaskDaemon> {
+  /** `ownShim` makes what is run as our own shim; it is given a directory. */
+  static async open(given: { readonly ownShim?: (base: string) => Promise<string> } = {}): Promise<TaskDaemon> {
     const workshop = await openWorkshop();
     await mkdir(join(workshop.base, "log"));
-    const daemon = new TaskDaemon(workshop, await openLedgerIn(join(workshop.base, "log")));
+    const daemon = new TaskDaemon(
+      workshop,
+      await openLedgerIn(join(workshop.base, "log")),
+      (await given.ownShim?.(workshop.base)) ?? ownShim,
+    );
     await daemon.#serve();
     await daemon.manager.recover();
     return daemon;
   }
 
-  private constructor(workshop: Workshop, open: OpenLedger) {
+  private constructor(workshop: Workshop, open: OpenLedger, shim: string) {
+    this.#ownShim = shim;
     this.workshop = workshop;
     this.namespace = workshop.namespace;
     this.origin = testOrigin(workshop.namespace);
@@ -73,6 +84,13 @@ export class TaskDaemon {
       ttrpcAddress,
       searchPath: searchPathOf(process.env.PATH),
       daemonDir: "/usr/bin",
+      runtimes: new Map(),
+      ownShim: this.#ownShim,
+      shim: defaultShimSettings,
+      hasHistory: async ({ namespace, id }) => {
+        for await (const _ of this.tables.versions("task", namespace, id)) return true;
+        return false;
+      },
       publishBinary: "/bin/true",
     });
   }
@@ -81,7 +99,7 @@ export class TaskDaemon {
     const server = new TtrpcServer({ peerOf, sameUserOnly: true });
     server.register(
       eventsTtrpc.EventsDefinition,
-      ttrpcEventsService({ observe: (envelope, pid) => this.#manager.observe(envelope, pid) }),
+      ttrpcEventsService({ observe: (envelope, reporter) => this.#manager.observe(envelope, reporter) }),
     );
     await server.listen(this.workshop.ttrpcAddress);
     this.#server = server;
@@ -97,6 +115,7 @@ export class TaskDaemon {
   /** Begins a daemon on the log that the last one left; `meanwhile` runs when shims reach it but it has not recovered yet. */
   async begin(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
     await this.#open.close();
+    await mkdir(join(this.workshop.base, "log"), { recursive: true });
     this.#open = await openLedgerIn(join(this.workshop.base, "log"));
     this.#manager = this.#newManager();
     await this.#serve();
@@ -122,11 +141,7 @@ export class TaskDaemon {
   }
 
   /** Stores a container record that runs `args`. */
-  async container(
-    id: string,
-    args: readonly string[],
-    options: SpecOptions & { runtime?: string } = {},
-  ): Promise<void> {
+  async container(id: string, args: readonly string[], options: ContainerOptions = {}): Promise<void> {
     const command = {
       type: "CreateContainer",
       id,
@@ -148,7 +163,7 @@ export class TaskDaemon {
   }
 
   /** A container with a running task. */
-  async run(id: string, args: readonly string[], options: SpecOptions = {}): Promise<number> {
+  async run(id: string, args: readonly string[], options: ContainerOptions = {}): Promise<number> {
     await this.container(id, args, options);
     await this.create(id);
     return (await this.manager.start(this.origin, id, "")).pid;

@@ -9,14 +9,27 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import type { AnyValue, Mount } from "../../src/events/catalogue.ts";
 import { readMountinfo } from "../../src/platform/mod.ts";
 import { Bundles, type TaskKey } from "../../src/tasks/bundle.ts";
 import { Launcher } from "../../src/tasks/launch.ts";
 import { endShimProcesses, isShimOf } from "../../src/tasks/shim-process.ts";
+import { defaultShimSettings } from "../../src/tasks/shim-settings.ts";
+import { SpareShims } from "../../src/tasks/spare-shims.ts";
 
+/** Debian's, of containerd. */
 export const shimBinary = "/usr/bin/containerd-shim-runc-v2";
+
+export const ownShim = fileURLToPath(new URL("../../bin/containerd-shim-shiplog-v1", import.meta.url));
+
+/** Our own shims as a launcher knows them, none of them warm. */
+export function coldShims() {
+  const settings = { ...defaultShimSettings, spares: 0 };
+  return { binary: ownShim, settings, spares: new SpareShims({ binary: ownShim, count: 0, logger }) };
+}
 
 const specType = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 const processType = "types.containerd.io/opencontainers/runtime-spec/1/Process";
@@ -58,9 +71,15 @@ export async function openWorkshop(): Promise<Workshop> {
     address,
     ttrpcAddress,
     bundles,
-    launcher: new Launcher({ address, ttrpcAddress, publishBinary: "/bin/true" }),
+    launcher: new Launcher({ address, ttrpcAddress, publishBinary: "/bin/true", own: coldShims() }),
     rootfs: [{ type: "bind", source: image, target: "", options: ["rbind", "ro"] }],
     async remove() {
+      // A shim that was told to end tells its last events first.
+      for (
+        const deadline = Date.now() + endMsMax;
+        leftOf(base, address, namespace).length > 0 && Date.now() < deadline;
+      )
+        await delay(10);
       const left = leftOf(base, address, namespace);
       for (const key of await bundles.list()) {
         await endShimProcesses(key, address, () => false);
@@ -72,6 +91,9 @@ export async function openWorkshop(): Promise<Workshop> {
     },
   };
 }
+
+/** How long what is ending may take. */
+const endMsMax = 5_000;
 
 const runcRoot = "/run/containerd/runc";
 

@@ -37,6 +37,7 @@ import {
   assertMayUpdate,
   type ContainerStatus,
 } from "./legal.ts";
+import { Losses } from "./losses.ts";
 import { Maker } from "./making.ts";
 import { ContainerProcess, type Ended } from "./process.ts";
 import type { CreateContainer, ExecProcess } from "./request.ts";
@@ -70,6 +71,7 @@ export class Container {
   readonly #runc: Runc;
   readonly #maker: Maker;
   readonly #exits: Exits;
+  readonly #losses: Losses;
   readonly #account: Account;
   readonly #init: ContainerProcess;
   readonly #execs = new Execs();
@@ -102,8 +104,10 @@ export class Container {
     this.#request = request;
     this.#parts = parts;
     this.#runc = new Runc(request.runtime, request.bundle, request.id, request);
-    this.#maker = new Maker({ namespace, request, onTrouble });
     this.#exits = new Exits({ containerId: request.id, journal, publisher, onTrouble });
+    this.#losses = new Losses({ containerId: request.id, journal, publisher, onTrouble });
+    const onLoss: Losses["lost"] = (execId, loss) => this.#losses.lost(execId, loss);
+    this.#maker = new Maker({ namespace, request, onLoss, onTrouble });
     this.#account = new Account({ joins: joinsContainerCgroup, onOom: () => this.#exits.oomed(), onTrouble });
     this.#init = new ContainerProcess("", request.io);
     this.#endings = new Endings({
@@ -386,6 +390,7 @@ export class Container {
     for (const exec of adoption.execs) this.#execs.add(exec);
     const init = adoption.takeInit(this.#init);
     this.#exits.resume(adoption.state, adoption.kills);
+    this.#losses.resume(adoption.state);
     if (init !== undefined) await this.#adoptInit(adoption, init.startTime);
     for (const { process, startTime } of adoption.running) {
       await this.#maker.resume(process);

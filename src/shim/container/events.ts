@@ -1,7 +1,12 @@
-/** The events of a container, as containerd's shim tells them. Owns their topics and payloads (containerd: runtime/v2/runc/task/service.go). */
+/**
+ * The events of a container, as containerd's shim tells them, and one of our own. Owns their topics and payloads (containerd:
+ * runtime/v2/runc/task/service.go).
+ */
 import { systemClock } from "../../platform/mod.ts";
 import * as payloads from "../../wire/gen/containerd/events/task.ts";
+import { LogLoss } from "../../wire/gen/shiplog/shim/v1/shim.ts";
 import { timestampFromUnixNano } from "../../wire/time.ts";
+import type { StdioLoss } from "../io/mod.ts";
 import type { ShimEvent } from "../publisher/mod.ts";
 import type { CreateContainer } from "./request.ts";
 
@@ -10,12 +15,13 @@ interface Codec<T> {
 }
 
 function event<T>(topic: string, name: string, codec: Codec<T>, payload: T, timestamp: bigint): ShimEvent {
-  return {
-    topic,
-    event: { typeUrl: `containerd.events.${name}`, value: Buffer.from(codec.encode(payload).finish()) },
-    timestamp,
-  };
+  return { topic, event: anyOf(`containerd.events.${name}`, codec, payload), timestamp };
 }
+
+const anyOf = <T>(typeUrl: string, codec: Codec<T>, payload: T): ShimEvent["event"] => ({
+  typeUrl,
+  value: Buffer.from(codec.encode(payload).finish()),
+});
 
 export function createEvent({ id, bundle, rootfs, io, checkpoint }: CreateContainer, pid: number): ShimEvent {
   const mounts = rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
@@ -76,4 +82,13 @@ export function exitEvent(containerId: string, { execId, pid, exitStatus, exited
 export function deleteEvent(containerId: string, { pid, exitStatus, exitedAt }: Omit<TellExit, "execId">): ShimEvent {
   const payload = { containerId, pid, exitStatus, exitedAt: timestampFromUnixNano(exitedAt), id: "" };
   return event("/tasks/delete", "TaskDelete", payloads.TaskDelete, payload, systemClock.now());
+}
+
+/** `at` in unix nanoseconds, always the same for the same loss: by it a reader knows a repetition. */
+export function lossEvent(
+  containerId: string,
+  { execId, bytes, lines, reason, at }: StdioLoss & { readonly execId: string; readonly at: bigint },
+): ShimEvent {
+  const payload = { containerId, execId, bytes: BigInt(bytes), lines: BigInt(lines), reason };
+  return { topic: "/tasks/log-loss", event: anyOf("shiplog.shim.v1.LogLoss", LogLoss, payload), timestamp: at };
 }

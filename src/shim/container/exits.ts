@@ -7,6 +7,7 @@
 import { type ProcessExit, systemClock, withTimeout } from "../../platform/mod.ts";
 import type { ExitedRecord, Journal, JournalState, OomedRecord } from "../journal/mod.ts";
 import type { Publisher } from "../publisher/mod.ts";
+import { writeAcknowledged } from "./acknowledgement.ts";
 import { exitEvent, oomEvent } from "./events.ts";
 import type { ContainerProcess } from "./process.ts";
 
@@ -50,7 +51,7 @@ export class Exits {
   /** Goes on from a journal: what the daemon has not taken is told again. */
   resume({ unacknowledged }: JournalState, kills: number): void {
     this.#kills = kills;
-    for (const { number, record } of unacknowledged) this.#tell(number, record);
+    for (const { number, record } of unacknowledged) if (record.type !== "outputLost") this.#tell(number, record);
   }
 
   /**
@@ -92,12 +93,7 @@ export class Exits {
       record.type === "oomed"
         ? oomEvent(containerId, BigInt(record.at))
         : exitEvent(containerId, { ...record, exitedAt: BigInt(record.exitedAt) });
-    publisher.publish(event, () => {
-      if (number === undefined || journal.isClosed) return;
-      journal
-        .append({ type: "acknowledged", record: number })
-        .catch((error: unknown) => onTrouble("write down an acknowledgement", error));
-    });
+    publisher.publish(event, () => writeAcknowledged(journal, number, onTrouble));
   }
 }
 

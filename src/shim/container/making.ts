@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { watchExit } from "../../platform/mod.ts";
-import { openStdio, type ProcessStdio, resumeStdio, type StdioRequest } from "../io/mod.ts";
+import { openStdio, type ProcessStdio, resumeStdio, type StdioLoss, type StdioRequest } from "../io/mod.ts";
 import type { Making } from "../runc/mod.ts";
 import type { ContainerProcess } from "./process.ts";
 import type { CreateContainer } from "./request.ts";
@@ -15,6 +15,7 @@ const SIGKILL = 9;
 export interface MakerParts {
   readonly namespace: string;
   readonly request: CreateContainer;
+  readonly onLoss: (execId: string, loss: StdioLoss) => void;
   readonly onTrouble: (text: string, error: unknown) => void;
 }
 
@@ -60,10 +61,9 @@ export class Maker {
   }
 
   #request({ execId, io }: ContainerProcess): StdioRequest {
-    const { namespace, onTrouble, request } = this.#parts;
+    const { namespace, onLoss, request } = this.#parts;
     const { id: containerId, bundle, ioUid, ioGid } = request;
-    const onLoss: StdioRequest["onLoss"] = (loss) => onTrouble(`output of ${containerId} ${execId} was lost`, loss);
-    return { namespace, containerId, execId, bundle, ioUid, ioGid, ...io, onLoss };
+    return { namespace, containerId, execId, bundle, ioUid, ioGid, ...io, onLoss: (loss) => onLoss(execId, loss) };
   }
 }
 

@@ -69,9 +69,14 @@ export class ContainerProcess {
     this.#settle(ended);
   }
 
-  /** Resolves when its output has arrived where it goes, or its time is up. */
+  /** Resolves when its output has arrived where it goes, or its time is up. It has ended. */
   async drained(): Promise<void> {
-    if (this.stdio !== undefined) await withTimeout(this.stdio.drained, drainMsMax);
+    if (this.stdio === undefined) return;
+    const isThere = await withTimeout(
+      this.stdio.drained.then(() => true),
+      drainMsMax,
+    );
+    if (isThere === undefined) this.stdio.abandon();
   }
 
   /** Nobody will write to its input any more; a client may say so before the process is made, and means it then. */

@@ -64,6 +64,10 @@ class Streams implements ProcessStdio {
     await this.#outputs?.reopen();
   }
 
+  abandon(): void {
+    this.#outputs?.abandon();
+  }
+
   async close(): Promise<void> {
     this.#stdin?.close();
     await this.#outputs?.close();

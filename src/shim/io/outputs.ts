@@ -71,6 +71,10 @@ export class Outputs {
     await Promise.all(this.#relays.map((relay) => relay.ended));
   }
 
+  abandon(): void {
+    for (const relay of this.#relays) relay.abandon();
+  }
+
   async close(): Promise<void> {
     this.started();
     for (const relay of this.#relays) relay.close();
@@ -161,7 +165,7 @@ export class Outputs {
   }
 
   #fileSink(descriptor: number, path: string): Sink {
-    const sink = new FileSink(descriptor, () => openToAppend(path));
+    const sink = new FileSink(descriptor, () => openToAppend(path), this.#request.onLoss);
     this.#sinks.push(sink);
     return sink;
   }

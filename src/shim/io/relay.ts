@@ -11,6 +11,9 @@ const chunk = Buffer.allocUnsafeSlow(chunkBytesMax);
 /** How often one relay reads before the others have their turn. */
 const readsPerTurnMax = 4;
 
+/** Reads of what is left at the end of its time: a whole pipe, and no more of one that somebody goes on filling. */
+const lastReadsMax = 8;
+
 export class Relay {
   readonly #source: number;
   readonly #sink: Sink;
@@ -48,6 +51,17 @@ export class Relay {
   finish(): void {
     this.#isFinishing = true;
     this.#carry();
+  }
+
+  /** Carries what is there already, whether the sink has room for it or not, and takes that for the end: the sink's bound is what is lost then. */
+  abandon(): void {
+    this.#isHeld = false;
+    for (let reads = 0; reads < lastReadsMax && !this.#isDone; reads++) {
+      const bytes = this.#read();
+      if (bytes <= 0) break;
+      this.#sink.write(chunk.subarray(0, bytes));
+    }
+    this.#finish();
   }
 
   /** Gives up both sides and what is between them. Calling it again does nothing. */

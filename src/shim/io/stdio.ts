@@ -11,7 +11,7 @@ export interface StdioUris {
   readonly terminal: boolean;
 }
 
-/** Output that a log in dropping mode could not take. */
+/** Output that is in no log and no file. */
 export interface StdioLoss {
   readonly bytes: number;
   readonly lines: number;
@@ -28,7 +28,7 @@ export interface StdioRequest extends StdioUris {
   /** Who may reopen the streams by name (`/dev/stdout`) inside the container; runc and crun then hand them to the process's own user. */
   readonly ioUid: number;
   readonly ioGid: number;
-  /** Told of each loss of a log in dropping mode, in order. */
+  /** Told of each loss, in order; of a log's at most once a second. */
   readonly onLoss?: (loss: StdioLoss) => void;
 }
 
@@ -48,6 +48,8 @@ export interface ProcessStdio {
   reopenLogs(): Promise<void>;
   /** Resolves when all output of the process has reached where it goes. Never rejects. */
   readonly drained: Promise<void>;
+  /** Time is up for the output of a process that has ended: what is in its pipe is taken now, or counted as lost. `drained` resolves soon after. */
+  abandon(): void;
   /** Gives everything up, output that has not reached where it goes included. Calling it again does nothing. */
   close(): Promise<void>;
 }

@@ -91,6 +91,10 @@ export class Terminal implements ProcessStdio {
     return this.#sink.reopen();
   }
 
+  abandon(): void {
+    this.#relay?.abandon();
+  }
+
   async close(): Promise<void> {
     this.#console.close();
     this.#closeControl();
@@ -150,7 +154,7 @@ async function openByScheme(request: StdioRequest): Promise<TerminalOutput> {
 
 async function openPath(path: string, create: boolean, request: StdioRequest): Promise<Sink> {
   const { kind, descriptor } = await openOutput(path, request, { create });
-  if (kind === "file") return new FileSink(descriptor, () => openToAppend(path));
+  if (kind === "file") return new FileSink(descriptor, () => openToAppend(path), request.onLoss);
   setBlocking(descriptor, false);
   return new DescriptorSink(descriptor);
 }

@@ -18,8 +18,10 @@ export {
   type JournalState,
   journalState,
   type OomedRecord,
+  type OutputLostRecord,
   type RootfsMount,
   type RuntimeChoice,
   type StartedRecord,
   type StdioUris,
+  type ToldRecord,
 } from "./record.ts";

@@ -95,6 +95,17 @@ export interface ExitedRecord {
   readonly oomKilled: boolean;
 }
 
+/** Output of a process is in no log; said before it is told. */
+export interface OutputLostRecord {
+  readonly type: "outputLost";
+  readonly at: string;
+  /** "" for init. */
+  readonly execId: string;
+  readonly bytes: number;
+  readonly lines: number;
+  readonly reason: string;
+}
+
 export interface ExecDeletedRecord {
   readonly type: "execDeleted";
   readonly at: string;
@@ -107,7 +118,10 @@ export interface DeletedRecord {
   readonly at: string;
 }
 
-/** The daemon has taken what record number `record` tells, an "exited" or "oomed". */
+/** What the daemon has to be told of, until it has taken it. */
+export type ToldRecord = ExitedRecord | OomedRecord | OutputLostRecord;
+
+/** The daemon has taken what record number `record` tells, or wants to hear no more of it. */
 export interface AcknowledgedRecord {
   readonly type: "acknowledged";
   readonly record: number;
@@ -121,6 +135,7 @@ export type JournalRecord =
   | ExecStartedRecord
   | OomedRecord
   | ExitedRecord
+  | OutputLostRecord
   | ExecDeletedRecord
   | DeletedRecord
   | AcknowledgedRecord;
@@ -152,8 +167,8 @@ export interface JournalState {
   readonly deleted: boolean;
   /** Those that were not deleted, in the order in which they were added. */
   readonly execs: ReadonlyMap<string, JournalExec>;
-  /** Exits and out-of-memory kills that the daemon has not taken, in order, also of execs that are deleted. */
-  readonly unacknowledged: readonly { readonly number: number; readonly record: ExitedRecord | OomedRecord }[];
+  /** What the daemon has not taken, in order, also of execs that are deleted. */
+  readonly unacknowledged: readonly { readonly number: number; readonly record: ToldRecord }[];
 }
 
 /** Folds the records. Total: a record that does not fit (an exit of an exec that was never added) changes only what it names. */
@@ -164,7 +179,7 @@ export function journalState(entries: readonly JournalEntry[]): JournalState {
   let exit: JournalExit | undefined;
   let deleted = false;
   const execs = new Map<string, JournalExec>();
-  const unacknowledged = new Map<number, ExitedRecord | OomedRecord>();
+  const unacknowledged = new Map<number, ToldRecord>();
   const update = (execId: string, change: Partial<JournalExec>) => {
     const exec = execs.get(execId);
     if (exec !== undefined) execs.set(execId, { ...exec, ...change });
@@ -193,6 +208,7 @@ export function journalState(entries: readonly JournalEntry[]): JournalState {
         update(record.execId, { started: record });
         break;
       case "oomed":
+      case "outputLost":
         unacknowledged.set(number, record);
         break;
       case "exited": {
@@ -226,8 +242,8 @@ export function journalState(entries: readonly JournalEntry[]): JournalState {
 }
 
 /**
- * The entries without those that no fold needs any more: of execs that are deleted and whose exits the daemon has, of out-of-memory kills that it
- * has, and of all that was before the container's last create. The fold of the result is the fold of all.
+ * The entries without those that no fold needs any more: of execs that are deleted and whose exits the daemon has, of out-of-memory kills and losses
+ * that it has, and of all that was before the container's last create. The fold of the result is the fold of all.
  */
 export function withoutSettled(entries: readonly JournalEntry[]): JournalEntry[] {
   const { unacknowledged, execs, exit } = journalState(entries);
@@ -247,6 +263,7 @@ export function withoutSettled(entries: readonly JournalEntry[]): JournalEntry[]
       case "exited":
         return record.execId === "" ? number === exit?.number : isOfLiveExec(record.execId, number);
       case "oomed":
+      case "outputLost":
       case "execDeleted":
         return false;
       default:

@@ -3,9 +3,12 @@
  * must never hold up a log. Where it falls behind, files stay uncompressed until their turn; those that rotation removes first are never
  * compressed.
  */
-import { type FileHandle, open as openFile, rm } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, rm } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
-import { logFileMode } from "./log-file-mode.ts";
+import { openLogFile } from "./open-log-file.ts";
+
+const { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
 
 const pipeBytes = 128 * 1024;
 
@@ -77,15 +80,15 @@ export class Compressor {
 async function run(job: CompressionJob, signal: AbortSignal): Promise<void> {
   if (!job.wanted()) return;
   try {
-    const source = await job.openSource((path) => openFile(path, "r"));
+    const source = await job.openSource((path) => openLogFile(path, O_RDONLY));
     // O_EXCL is not asked for: what is there under this name is this log's own and unfinished.
-    const target = await openFile(job.unfinishedPath, "w", logFileMode).catch(async (error) => {
+    const target = await openLogFile(job.unfinishedPath, O_WRONLY | O_CREAT | O_TRUNC).catch(async (error) => {
       await source.close();
       throw error;
     });
-    // `flush`: the original is removed next, so the copy must be on the disk, not only written.
     // Loaded at the first file: it would be a tenth of a shim's start.
     const { createGzip } = await import("node:zlib");
+    // `flush`: the original is removed next, so the copy must be on the disk, not only written.
     await pipeline(
       source.createReadStream({ highWaterMark: pipeBytes }),
       createGzip({ chunkSize: pipeBytes }),

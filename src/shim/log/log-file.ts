@@ -3,13 +3,13 @@
  * part of a record where a reader looks for a whole one, nor split a record over two files.
  */
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { logFileMode } from "./log-file-mode.ts";
+import { openLogFile } from "./open-log-file.ts";
 import { RotatedFiles } from "./rotated-files.ts";
 import { cutTornRecord } from "./torn-record.ts";
 
-const { O_APPEND, O_CREAT, O_NONBLOCK, O_RDWR, O_TRUNC } = constants;
+const { O_APPEND, O_CREAT, O_RDWR, O_TRUNC } = constants;
 const recordEnd = 0x0a;
 /** The directory's mode where it has to be made, as containerd's shim has it for `file://`. */
 const directoryMode = 0o755;
@@ -145,7 +145,7 @@ export class LogFile {
     let handle: FileHandle | undefined;
     try {
       // Made before anything is moved: a full disk shows here, and nothing has changed yet.
-      handle = await open(successor, O_RDWR | O_APPEND | O_CREAT | O_TRUNC, logFileMode);
+      handle = await openLogFile(successor, O_RDWR | O_APPEND | O_CREAT | O_TRUNC);
       const { dev } = await handle.stat();
       await this.#rotated!.rotate(successor);
       await this.#replaceBy({ handle, size: 0, device: dev });
@@ -177,10 +177,8 @@ interface OpenedFile {
 }
 
 async function openRegular({ path, recordBytesMax, onTorn }: LogFileOptions): Promise<OpenedFile> {
-  // O_NONBLOCK: the open of a FIFO would wait for a reader, in a thread that others need.
-  const handle = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK, logFileMode);
+  const handle = await openLogFile(path, O_RDWR | O_APPEND | O_CREAT);
   try {
-    if (!(await handle.stat()).isFile()) throw new Error(`${path} is not a regular file`);
     const torn = await cutTornRecord(handle, recordBytesMax);
     if (torn > 0) onTorn(torn);
     const { size, dev } = await handle.stat();

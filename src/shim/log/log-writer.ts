@@ -5,7 +5,7 @@
 import { errorCode } from "../../platform/mod.ts";
 import { diskTurns } from "./disk-turns.ts";
 import type { AppendResult, LogFile } from "./log-file.ts";
-import type { LossReport } from "./loss-report.ts";
+import { closedUnwritten, type LossReport } from "./loss-report.ts";
 import { type Block, countRecords, RecordQueue, recycle } from "./record-queue.ts";
 
 /** Bytes of records that may wait before the process has to; a chunk more is taken. Below a block's size, so that one block is enough. */
@@ -145,7 +145,7 @@ export class LogWriter {
     this.#givenUp = true;
     this.#wake?.();
     for (let block = this.#block ?? this.#queue.take(); block !== undefined; block = this.#queue.take()) {
-      this.#lose("the file could not be written before it was closed", unwritten(block));
+      this.#lose(closedUnwritten, unwritten(block));
     }
     this.#block = undefined;
     for (const { reject } of this.#reopening.splice(0)) reject(new Error("the log is closed"));

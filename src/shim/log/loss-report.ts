@@ -12,6 +12,9 @@ export interface LogLoss {
   readonly reason: string;
 }
 
+/** Why, of what a disk did not take while there was time. */
+export const closedUnwritten = "the file could not be written before it was closed";
+
 /** Milliseconds between two reports. */
 const lossReportIntervalMs = 1000;
 

@@ -21,12 +21,17 @@ const groupAnnotations = ["io.containerd.runc.v2.group", "io.kubernetes.cri.sand
 export function groupingOf(word: string | undefined): Grouping {
   if (word === undefined || word === "") return Grouping.Sandbox;
   const grouping = Object.values(Grouping).find((each) => each === word);
-  if (grouping === undefined) throw new Error(`shim grouping ${JSON.stringify(word)}: not one of ${Object.values(Grouping).join(", ")}`);
+  if (grouping === undefined)
+    throw new Error(`shim grouping ${JSON.stringify(word)}: not one of ${Object.values(Grouping).join(", ")}`);
   return grouping;
 }
 
 /** The name of the group that container `id` with these annotations belongs to; undefined: the namespace is the group. */
-export function groupOf(grouping: Grouping, id: string, annotations: Readonly<Record<string, unknown>>): string | undefined {
+export function groupOf(
+  grouping: Grouping,
+  id: string,
+  annotations: Readonly<Record<string, unknown>>,
+): string | undefined {
   switch (grouping) {
     case Grouping.Container:
       return id;
@@ -48,6 +53,8 @@ export function groupOf(grouping: Grouping, id: string, annotations: Readonly<Re
  */
 export function addressOfShim(daemonAddress: string, namespace: string, group: string | undefined): string {
   const owner = posix.join(daemonAddress, namespace);
-  const name = createHash("sha256").update(group === undefined ? owner : `${owner}/${group}`).digest("hex");
+  const name = createHash("sha256")
+    .update(group === undefined ? owner : `${owner}/${group}`)
+    .digest("hex");
   return `unix://${socketDirectory}/${name}`;
 }

@@ -57,11 +57,22 @@ export function assignmentOfAdopt(request: AdoptRequest): Assignment {
   if (id === "") throw new Error("shim id cannot be empty");
   if (!bundle.startsWith("/")) throw new Error(`bundle ${JSON.stringify(bundle)}: not an absolute path`);
   const grouping = groupingOf(request.grouping);
-  return { namespace, id, bundle, daemonAddress, ttrpcAddress, options, grouping, joinsContainerCgroup: joinsContainer(request.cgroup), debug };
+  return {
+    namespace,
+    id,
+    bundle,
+    daemonAddress,
+    ttrpcAddress,
+    options,
+    grouping,
+    joinsContainerCgroup: joinsContainer(request.cgroup),
+    debug,
+  };
 }
 
 export function adoptRequestOf(assignment: Assignment): AdoptRequest {
-  const { namespace, id, bundle, daemonAddress, ttrpcAddress, options, grouping, joinsContainerCgroup, debug } = assignment;
+  const { namespace, id, bundle, daemonAddress, ttrpcAddress, options, grouping, joinsContainerCgroup, debug } =
+    assignment;
   const cgroup = joinsContainerCgroup ? "container" : "";
   return { namespace, id, bundle, daemonAddress, ttrpcAddress, options, grouping, cgroup, debug };
 }

@@ -10,7 +10,9 @@ export function annotationsOf(bundle: string): Readonly<Record<string, unknown>>
   const path = join(bundle, "config.json");
   try {
     const spec = JSON.parse(readFileSync(path, "utf8")) as { annotations?: unknown } | null;
-    return typeof spec?.annotations === "object" && spec.annotations !== null ? (spec.annotations as Record<string, unknown>) : {};
+    return typeof spec?.annotations === "object" && spec.annotations !== null
+      ? (spec.annotations as Record<string, unknown>)
+      : {};
   } catch (cause) {
     const text = errorCode(cause) === "ENOENT" ? "no such file or directory" : (cause as Error).message;
     throw new Error(`open ${path}: ${text}`, { cause });

@@ -100,7 +100,8 @@ function openSocketDirectory(path: string): number {
 async function lock(directory: number, path: string): Promise<void> {
   const deadline = Date.now() + lockMsMax;
   while (!tryLock(directory)) {
-    if (Date.now() > deadline) throw new Error(`listen in ${path}: another shim has not finished doing so in ${lockMsMax} ms`);
+    if (Date.now() > deadline)
+      throw new Error(`listen in ${path}: another shim has not finished doing so in ${lockMsMax} ms`);
     await delay(lockAskEveryMs);
   }
 }

@@ -11,8 +11,6 @@ export interface CommandLine {
   readonly address: string;
   /** Undefined but for `delete`: elsewhere the working directory is the bundle. */
   readonly bundle: string | undefined;
-  /** Where a spare listens. */
-  readonly socket: string | undefined;
   readonly debug: boolean;
   readonly showsVersion: boolean;
   readonly showsInfo: boolean;
@@ -21,7 +19,15 @@ export interface CommandLine {
 }
 
 const booleans: ReadonlySet<string> = new Set(["debug", "v", "version", "info"]);
-const texts: ReadonlySet<string> = new Set(["namespace", "id", "address", "publish-binary", "bundle", "socket", "debug-socket", "room"]);
+const texts: ReadonlySet<string> = new Set([
+  "namespace",
+  "id",
+  "address",
+  "publish-binary",
+  "bundle",
+  "debug-socket",
+  "room",
+]);
 
 /** @throws Error for a flag that is none of a shim's, or that lacks its value */
 export function parseCommandLine(args: readonly string[]): CommandLine {
@@ -43,7 +49,6 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     id: given.get("id") ?? "",
     address: given.get("address") ?? "",
     bundle: given.get("bundle"),
-    socket: given.get("socket"),
     debug: holds("debug"),
     showsVersion: holds("v") || holds("version"),
     showsInfo: holds("info"),

@@ -12,7 +12,14 @@
  */
 import { basename } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ExitWatch, type ProcessExit, runProgram, systemClock, unmountAll, watchExit } from "../../platform/mod.ts";
+import {
+  type ExitWatch,
+  type ProcessExit,
+  runProgram,
+  systemClock,
+  unmountAll,
+  watchExit,
+} from "../../platform/mod.ts";
 import type { DeleteResponse } from "../../wire/gen/containerd/task/v2/shim.ts";
 import { Status } from "../../wire/gen/containerd/types/task/task.ts";
 import { timestampFromUnixNano } from "../../wire/time.ts";
@@ -39,7 +46,12 @@ const killedStatus = 137;
 const SIGKILL = 9;
 
 /** Warnings of single steps, which stop no other, go to `warn`. @throws Error when the container and its shim live */
-export async function deleteBundle(namespace: string, id: string, bundle: string, warn: (text: string) => void): Promise<DeleteResponse> {
+export async function deleteBundle(
+  namespace: string,
+  id: string,
+  bundle: string,
+  warn: (text: string) => void,
+): Promise<DeleteResponse> {
   if (basename(bundle) !== id) throw new Error(`delete ${id}: ${bundle} is not its bundle`);
   const address = readAddress(bundle);
   const told = address === undefined ? undefined : await deleteByShim(address, namespace, id);
@@ -50,7 +62,9 @@ export async function deleteBundle(namespace: string, id: string, bundle: string
     // The shim may have died while the runtime was making something.
     await endRuntimesOf(bundle);
     const exit = state === undefined ? undefined : await clearRuntime(state, id, warn);
-    await unmountAll(`${bundle}/rootfs`, { lazy: true }).catch((error: Error) => warn(`unmount rootfs: ${error.message}`));
+    await unmountAll(`${bundle}/rootfs`, { lazy: true }).catch((error: Error) =>
+      warn(`unmount rootfs: ${error.message}`),
+    );
     return exit ?? response(state?.created?.pid ?? 0, killedStatus, systemClock.now());
   } finally {
     await journal?.close();
@@ -63,7 +77,8 @@ async function deleteByShim(address: string, namespace: string, id: string): Pro
   if (shim === undefined) return undefined;
   try {
     const { status, pid } = await shim.call("state", { id, execId: "" }, lookMsMax);
-    if (status !== Status.STOPPED) throw new Error(`container ${id} (process ${pid}) runs and its shim at ${address} lives: nothing is deleted`);
+    if (status !== Status.STOPPED)
+      throw new Error(`container ${id} (process ${pid}) runs and its shim at ${address} lives: nothing is deleted`);
     const deleted = await shim.call("delete", { id, execId: "" }, shimDeleteMsMax);
     await shim.call("shutdown", { id, now: false }, lookMsMax).catch(() => {});
     return deleted;
@@ -90,7 +105,11 @@ async function openJournal(bundle: string): Promise<Journal | undefined> {
   }
 }
 
-async function clearRuntime(state: JournalState, id: string, warn: (text: string) => void): Promise<DeleteResponse | undefined> {
+async function clearRuntime(
+  state: JournalState,
+  id: string,
+  warn: (text: string) => void,
+): Promise<DeleteResponse | undefined> {
   const { creating, created, exit, deleted } = state;
   // Watched from before it is killed: how it ended is then known, also when it was quicker.
   const watch = created === undefined || exit !== undefined ? undefined : watchExit(created.pid, created.startTime);

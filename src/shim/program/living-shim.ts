@@ -54,7 +54,10 @@ export class LivingShim {
    */
   async adopt(request: AdoptRequest): Promise<AdoptResponse | undefined> {
     try {
-      return await this.#client.call(ShimDefinition, "adopt", request, { timeoutMs: adoptMsMax, metadata: this.#metadata() });
+      return await this.#client.call(ShimDefinition, "adopt", request, {
+        timeoutMs: adoptMsMax,
+        metadata: this.#metadata(),
+      });
     } catch (error) {
       if (error instanceof TtrpcError && error.code === StatusCode.Unimplemented) return undefined;
       throw error;

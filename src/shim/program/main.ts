@@ -8,6 +8,9 @@ import { dirname, join } from "node:path";
 import { leaveSession } from "../../platform/mod.ts";
 import { type CommandLine, parseCommandLine } from "./command-line.ts";
 
+/** Where a spare's caller speaks to it. */
+const callerDescriptor = 3;
+
 /** Runs the action and resolves when the process may go on, or end, by itself. Never rejects. `starter` is the pid of whoever ran the command. */
 export async function main(args: readonly string[], starter: number): Promise<void> {
   try {
@@ -20,12 +23,14 @@ export async function main(args: readonly string[], starter: number): Promise<vo
       case "delete":
         return await remove(line);
       case "spare":
-        return await spare(line, starter);
+        return await spare(starter);
       default:
         throw new Error(`unknown action ${JSON.stringify(line.action)}: start, delete or spare`);
     }
   } catch (error) {
-    process.stderr.write(`io.containerd.shiplog.v1: ${error instanceof Error ? error.message : String(error)}\n`, () => process.exit(1));
+    process.stderr.write(`io.containerd.shiplog.v1: ${error instanceof Error ? error.message : String(error)}\n`, () =>
+      process.exit(1),
+    );
   }
 }
 
@@ -55,15 +60,15 @@ async function serve(line: CommandLine, starter: number): Promise<void> {
   keepMemorySmall();
 }
 
-async function spare({ socket }: CommandLine, starter: number): Promise<void> {
-  if (socket === undefined) throw new Error("spare: where to listen is not said (-socket)");
+/** Descriptor 3 is the caller's end of a pair of sockets. */
+async function spare(starter: number): Promise<void> {
   leaveSession();
   const { releaseStreams } = await import("./answer.ts");
   const { keepMemorySmall } = await import("./memory.ts");
   const { waitForWork } = await import("./spare.ts");
   const parts = await import("../service/mod.ts");
   dropOwnVariables();
-  await waitForWork(socket, parts, starter, (program) => {
+  waitForWork(callerDescriptor, parts, starter, (program) => {
     program.surviveFaults();
     releaseStreams(program.logDescriptor);
   });
@@ -92,5 +97,6 @@ async function showInfo(): Promise<void> {
 
 /** What the launcher, or shiplogd, says to this process alone is not for the programs that it runs. */
 function dropOwnVariables(): void {
-  for (const name of ["MALLOC_ARENA_MAX", "SHIPLOG_SHIM_GROUPING", "SHIPLOG_SHIM_CGROUP", "SHIPLOG_SHIM_STARTER"]) delete process.env[name];
+  for (const name of ["MALLOC_ARENA_MAX", "SHIPLOG_SHIM_GROUPING", "SHIPLOG_SHIM_CGROUP", "SHIPLOG_SHIM_STARTER"])
+    delete process.env[name];
 }

@@ -58,9 +58,10 @@ export async function serveBundle(assignment: Assignment, parts: ServiceParts, s
   const group = groupOf(grouping, id, annotationsOf(bundle));
   const address = addressOfShim(daemonAddress, namespace, group);
   const own = readAddress(bundle);
-  if (own !== undefined && own !== address && (await hasContainer(own, assignment))) return { address: own, program: undefined };
+  if (own !== undefined && own !== address && (await hasContainer(own, assignment)))
+    return { address: own, program: undefined };
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
-    const program = new ShimProgram(assignment, address, parts);
+    const program = new ShimProgram(assignment, group, address, parts);
     if (await program.listen(starter)) return { address, program };
     if (await isAdopted(address, assignment)) {
       writeAddress(bundle, address);
@@ -92,7 +93,9 @@ async function isAdopted(address: string, assignment: Assignment): Promise<boole
     return true;
   } catch (error) {
     if (error instanceof TtrpcClosed) return false;
-    throw new Error(`the shim at ${address} lives and does not take the container: ${(error as Error).message}`, { cause: error });
+    throw new Error(`the shim at ${address} lives and does not take the container: ${(error as Error).message}`, {
+      cause: error,
+    });
   } finally {
     shim?.close();
   }
@@ -110,14 +113,29 @@ export class ShimProgram {
   #endWanted = false;
   #ending = false;
 
-  constructor(assignment: Assignment, address: string, { makeTaskService, statusOf }: ServiceParts) {
+  /** `group` is undefined when it is the whole namespace. */
+  constructor(
+    assignment: Assignment,
+    group: string | undefined,
+    address: string,
+    { makeTaskService, statusOf }: ServiceParts,
+  ) {
     const { namespace, bundle, ttrpcAddress, joinsContainerCgroup, debug } = assignment;
     this.address = address;
     this.#assignment = assignment;
     this.#log = openLog(bundle, { debug });
     const { log } = this.#log;
     this.#publisher = new Publisher({ ttrpcAddress, namespace, onTrouble: (text) => log("warning", text) });
-    const context = { namespace, publisher: this.#publisher, log, joinsContainerCgroup, shutDown: (id: string) => this.#shutDown(id) };
+    // A shim of several containers cannot be in the groups of all: it is in those of the container that the group is named after, a sandbox's own.
+    const joinsCgroupOf = (id: string) => joinsContainerCgroup && id === group;
+    const context = {
+      namespace,
+      publisher: this.#publisher,
+      log,
+      joinsCgroupOf,
+      arrived: (id: string) => this.#release(id),
+      shutDown: (id: string) => this.#shutDown(id),
+    };
     this.#service = makeTaskService(context);
     this.#server = new TtrpcServer({ peerOf, sameUserOnly: true, statusOf });
     this.#service.register(this.#server);
@@ -160,7 +178,13 @@ export class ShimProgram {
       await this.#close();
       throw error;
     }
-    this.#log.log("info", "shim listens", { namespace, id, address: this.address, daemon: daemonAddress, pid: process.pid });
+    this.#log.log("info", "shim listens", {
+      namespace,
+      id,
+      address: this.address,
+      daemon: daemonAddress,
+      pid: process.pid,
+    });
     return true;
   }
 
@@ -169,7 +193,9 @@ export class ShimProgram {
     await this.#ready.promise;
     const { namespace, id, bundle, daemonAddress } = assignment;
     if (namespace !== this.#assignment.namespace || daemonAddress !== this.#assignment.daemonAddress) {
-      throw new Error(`serve ${bundle}: this shim is for namespace ${this.#assignment.namespace} of ${this.#assignment.daemonAddress}`);
+      throw new Error(
+        `serve ${bundle}: this shim is for namespace ${this.#assignment.namespace} of ${this.#assignment.daemonAddress}`,
+      );
     }
     if (this.#ending) throw new Error(`serve ${bundle}: this shim is ending`);
     await this.#serve(id, bundle);
@@ -189,13 +215,18 @@ export class ShimProgram {
 
   /** What nobody caught is told and survived: other containers hang on this process, and under containerd its end would be theirs. */
   surviveFaults(): void {
-    const tell = (error: unknown) => this.#log.log("error", "fault in the shim", { error: error instanceof Error ? error.stack : error });
+    const tell = (error: unknown) =>
+      this.#log.log("error", "fault in the shim", { error: error instanceof Error ? error.stack : error });
     process.on("uncaughtException", tell);
     process.on("unhandledRejection", tell);
     process.on("SIGTERM", () => void this.end("SIGTERM"));
     process.on("SIGINT", () => void this.end("SIGINT"));
     process.on("SIGUSR1", () => {
-      this.#log.log("info", "state", { waitingEvents: this.#publisher.waiting, droppedEvents: this.#publisher.dropped, ...process.memoryUsage() });
+      this.#log.log("info", "state", {
+        waitingEvents: this.#publisher.waiting,
+        droppedEvents: this.#publisher.dropped,
+        ...process.memoryUsage(),
+      });
     });
   }
 

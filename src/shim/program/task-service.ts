@@ -14,8 +14,10 @@ export interface ServiceContext {
   readonly namespace: string;
   readonly publisher: Publisher;
   readonly log: Log;
-  /** The shim joins the cgroup of each container that it creates or adopts. */
-  readonly joinsContainerCgroup: boolean;
+  /** Whether the shim joins the cgroup of this container. */
+  readonly joinsCgroupOf: (id: string) => boolean;
+  /** The service has container `id` now: the shim needs no promise to stay for it. */
+  readonly arrived: (id: string) => void;
   /**
    * A Shutdown call has come for container `id`. The shim ends soon after if the service has no container left, and no start that is under way has
    * been promised its service.

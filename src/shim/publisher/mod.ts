@@ -1,4 +1,4 @@
 /**
  * A shim's way of telling the daemon what happened.
  */
-export { Publisher, type PublisherOptions, type ShimEvent } from "./publisher.ts";
+export { Publisher, type PublisherOptions, type ShimEvent, whenDurable } from "./publisher.ts";

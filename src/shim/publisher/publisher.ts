@@ -3,7 +3,8 @@
  *
  * Owns the queue, the connection and when to try again. What must arrive (it comes with `acknowledged`) is never dropped and is sent until the
  * daemon has taken it, however long that is away; it may then arrive twice. Anything else is kept within a bound and may be lost, oldest first.
- * Nothing overtakes what was published before it, but for what the daemon refuses: that is put aside, so that it holds up nobody.
+ * Nothing overtakes what was published before it, but for what the daemon refuses: that is put aside, so that it holds up nobody, or given up where
+ * its owner wants to hear of the refusal.
  */
 import type { Any } from "../../wire/gen/google/protobuf/any.ts";
 import { EventsDefinition } from "../../wire/gen/containerd/services/events/ttrpc/v1/events.ts";
@@ -32,6 +33,9 @@ const passing: ReadonlySet<number> = new Set([
   StatusCode.Unavailable,
 ]);
 
+/** Request metadata: the answer is to come when what the event tells is durable. Other daemons pass it over. */
+export const whenDurable = "shiplog-when-durable";
+
 export interface ShimEvent {
   readonly topic: string;
   readonly event: Any;
@@ -50,6 +54,7 @@ export interface PublisherOptions {
 interface Item {
   readonly event: ShimEvent;
   readonly acknowledged: (() => void) | undefined;
+  readonly refused: (() => void) | undefined;
 }
 
 export class Publisher {
@@ -79,10 +84,13 @@ export class Publisher {
     return this.#queue.length + this.#refused.size;
   }
 
-  /** Puts the event in line. With `acknowledged` it is kept until the daemon has taken it, and then told. */
-  publish(event: ShimEvent, acknowledged?: () => void): void {
+  /**
+   * Puts the event in line. With `acknowledged` it is kept until the daemon has taken it, and then told. With `refused` as well, a daemon that does
+   * not want it is not asked again.
+   */
+  publish(event: ShimEvent, acknowledged?: () => void, refused?: () => void): void {
     if (this.#closed) return;
-    this.#queue.push({ event, acknowledged });
+    this.#queue.push({ event, acknowledged, refused });
     if (acknowledged === undefined && ++this.#expendable > expendableMax) this.#dropOldest();
     void this.#send();
   }
@@ -124,7 +132,7 @@ export class Publisher {
     // The item that is on its way stays in the queue until it is settled, so that nothing overtakes it; it may be dropped meanwhile.
     for (let item = this.#queue[0]; item !== undefined; item = this.#queue[0]) {
       try {
-        await this.#forward(item.event);
+        await this.#forward(item);
         if (this.#closed) break;
         this.#recovered();
         this.#settle(item);
@@ -139,7 +147,7 @@ export class Publisher {
     if (this.waiting === 0) for (const done of this.#idle.splice(0)) done();
   }
 
-  async #forward({ topic, event, timestamp }: ShimEvent): Promise<void> {
+  async #forward({ event: { topic, event, timestamp }, acknowledged }: Item): Promise<void> {
     const { ttrpcAddress, namespace } = this.#options;
     if (this.#client === undefined) {
       const client = await TtrpcClient.connect(`unix://${ttrpcAddress}`, { timeoutMs: connectMsMax });
@@ -150,7 +158,7 @@ export class Publisher {
       this.#client = client;
     }
     const envelope = { timestamp: timestampFromUnixNano(timestamp), namespace, topic, event };
-    const metadata = { "containerd-namespace-ttrpc": namespace };
+    const metadata = { "containerd-namespace-ttrpc": namespace, ...(acknowledged !== undefined && { [whenDurable]: "true" }) };
     await this.#client.call(EventsDefinition, "forward", { envelope }, { timeoutMs: forwardMsMax, metadata });
   }
 
@@ -171,8 +179,9 @@ export class Publisher {
   #putAside(item: Item, refusal: TtrpcError): void {
     this.#options.onTrouble?.(`the daemon refuses ${item.event.topic}: ${refusal.message}`);
     if (!this.#settle(item)) return;
-    if (item.acknowledged === undefined) {
+    if (item.acknowledged === undefined || item.refused !== undefined) {
       this.#dropped++;
+      item.refused?.();
       return;
     }
     const again = () => {

@@ -62,7 +62,7 @@ class Service implements TaskService {
       try {
         const container = await this.#adopted(journal, bundle);
         if (container === undefined) await journal.close();
-        else this.#containers.set(id, container);
+        else this.#add(id, container);
       } catch (error) {
         await journal.close();
         throw error;
@@ -88,7 +88,7 @@ class Service implements TaskService {
     if (creating === undefined || deleted) return undefined;
     const request = createContainerOfRecord(creating, bundle);
     await endRuntimesOf(bundle);
-    if (created !== undefined) return Container.adopt(request, this.#parts(journal));
+    if (created !== undefined) return Container.adopt(request, this.#parts(request.id, journal));
     // The shim died in the middle of a create that nobody was told had worked.
     const runc = new Runc(request.runtime, bundle, request.id, request);
     await runc
@@ -99,13 +99,18 @@ class Service implements TaskService {
     return undefined;
   }
 
-  #parts(journal: Journal): ContainerParts {
-    const { namespace, publisher, joinsContainerCgroup } = this.#context;
+  #add(id: string, container: Container): void {
+    this.#containers.set(id, container);
+    this.#context.arrived(id);
+  }
+
+  #parts(id: string, journal: Journal): ContainerParts {
+    const { namespace, publisher, joinsCgroupOf } = this.#context;
     return {
       namespace,
       journal,
       publisher,
-      joinsContainerCgroup,
+      joinsContainerCgroup: joinsCgroupOf(id),
       onTrouble: (text, error) => this.#trouble(text, error),
     };
   }
@@ -131,8 +136,8 @@ class Service implements TaskService {
           const wanted = createContainerOf(this.#context.namespace, request);
           const journal = await Journal.open(bundle);
           try {
-            const container = await Container.create(wanted, this.#parts(journal));
-            this.#containers.set(id, container);
+            const container = await Container.create(wanted, this.#parts(id, journal));
+            this.#add(id, container);
             return { pid: container.pid };
           } catch (error) {
             await journal.close();

@@ -82,6 +82,11 @@ export class TtrpcServer {
     this.#listeners.add(listener);
   }
 
+  /** Serves one socket that is connected already, as if its peer had come to where the server listens. */
+  serve(socket: net.Socket): void {
+    this.#accept(socket);
+  }
+
   /**
    * Stops listening, removes the socket files, ends every connection and aborts what runs on it. Replies already given go
    * out first, for up to a second. Resolves when all is closed.

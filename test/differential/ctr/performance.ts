@@ -3,18 +3,23 @@ import { execFile } from "node:child_process";
 import { chmod, cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { CtrEvents, type CtrResult, ctr } from "../../harness/ctr.ts";
+import type { ServiceError } from "@grpc/grpc-js";
+import { type CtrResult, ctr } from "../../harness/ctr.ts";
 import type { TestDaemon } from "../../harness/daemons.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { buildImage, imageName } from "../../harness/image.ts";
 import { Registry } from "../../harness/registry.ts";
 import { removeRuncTraces } from "../../harness/runc-traces.ts";
 import { runtimeSpec } from "../../harness/spec.ts";
+import { plain } from "../plain.ts";
 import { normalize } from "./normalize.ts";
-import type { Script, ScriptStep, Setting } from "./step.ts";
+import { Scene } from "./scene.ts";
+import type { Act, Script, ScriptStep, Setting, Step } from "./step.ts";
 
 export interface Answer {
+  /** The command, or the name of the act. */
   readonly command: string;
+  /** The status of the command's exit, or of gRPC. */
   readonly code: number;
   readonly output: readonly string[];
   readonly errors: readonly string[];
@@ -66,35 +71,53 @@ export async function performOn(
   // Containers of other users have to find their root.
   await chmod(daemon.paths.directory, 0o711);
   await furnish(setting, join(directory, "base"));
-  await daemon.start();
-  return perform(script, daemon, setting, newer);
+  const scene = await Scene.open(daemon, setting);
+  t.after(() => scene.close());
+  return perform(script, scene, newer);
 }
 
 /** `newer` says whether ctr has what Debian 13's has. */
-async function perform(
-  script: Script,
-  daemon: TestDaemon,
-  setting: Setting,
-  newer: boolean,
-): Promise<Performance> {
+async function perform(script: Script, scene: Scene, newer: boolean): Promise<Performance> {
+  const { daemon, setting } = scene;
   const tidy = (text: string) => normalize(text, { daemon: daemon.paths.directory, ...setting });
-  const events = await CtrEvents.start(daemon.address);
   const answers: Answer[] = [];
-  for (const step of script.steps(setting).filter((step) => newer || step.newer !== true)) {
-    const { code, stdout, stderr } = await answerTo(step, daemon, setting);
-    const apart = step.differs?.newer === true && !newer ? undefined : step.differs;
-    const lines = (text: string) => {
-      const left = tidy(text)
-        .split("\n")
-        .filter((line) => line !== "" && !apart?.lines.test(line));
-      return step.unordered === true ? left.sort() : left;
-    };
-    const command = typeof step.command === "string" ? step.command : step.command.join(" ");
-    answers.push({ command: tidy(command), code, output: lines(stdout), errors: lines(stderr) });
+  for (const step of script.steps(setting)) {
+    if ("act" in step) answers.push(await outcomeOf(step, scene, tidy));
+    else if (newer || step.newer !== true) answers.push(await answerOf(step, scene, tidy, newer));
   }
-  const seen = (await events.end(daemon.address)).map(tidy);
+  const events = (await scene.end()).map(tidy).filter((event) => !script.untold?.test(event));
   // 1.7 tells of the snapshots that it collects, 1.6 and shiplog of those that clients remove; both are in the tests of collection.
-  return { answers, events: newer ? seen.filter((event) => !event.includes(" /snapshot/remove ")) : seen };
+  const compared = newer ? events.filter((event) => !event.includes(" /snapshot/remove ")) : events;
+  // The kernel may tell of one kill more than once.
+  return { answers, events: compared.filter((event, index) => !event.includes("/tasks/oom") || event !== compared[index - 1]) };
+}
+
+type Tidy = (text: string) => string;
+
+async function answerOf(step: ScriptStep, { daemon, setting }: Scene, tidy: Tidy, newer: boolean): Promise<Answer> {
+  const { code, stdout, stderr } = await answerTo(step, daemon, setting);
+  const apart = step.differs?.newer === true && !newer ? undefined : step.differs;
+  const lines = (text: string) => {
+    const left = tidy(text)
+      .split("\n")
+      .filter((line) => line !== "" && !apart?.lines.test(line));
+    return step.unordered === true ? left.sort() : left;
+  };
+  const command = typeof step.command === "string" ? step.command : step.command.join(" ");
+  return { command: tidy(command), code, output: lines(stdout), errors: lines(stderr) };
+}
+
+/** Only a status that a call ends with is an outcome; any other failure is the test's. */
+async function outcomeOf({ name, act }: Act, scene: Scene, tidy: Tidy): Promise<Answer> {
+  const own = { daemon: scene.daemon.paths.directory, scenario: scene.setting.directory };
+  try {
+    const value = plain(await act(scene), own);
+    return { command: name, code: 0, output: value === undefined ? [] : [tidy(JSON.stringify(value))], errors: [] };
+  } catch (error) {
+    const { code, details } = error as Partial<ServiceError>;
+    if (typeof code === "number" && details !== undefined) return { command: name, code, output: [], errors: [tidy(details)] };
+    throw new Error(`"${name}" on ${scene.daemon.name}`, { cause: error });
+  }
 }
 
 function answerTo({ command, until }: ScriptStep, daemon: TestDaemon, setting: Setting): Promise<CtrResult> {

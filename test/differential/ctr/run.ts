@@ -119,7 +119,7 @@ function steps({ image, directory, shared, fifos, namespace }: Setting): readonl
       newer: true,
     },
     { ...ran("--privileged", "--privileged-without-host-devices", name, "devices", "ls", "/dev"), newer: true },
-    terminal(`ctr run --rm --tty --fifo-dir ${fifos} ${name} terminal sh -c 'test -t 0 && echo a terminal; exit 4'`),
+    terminal(`ctr run --rm --tty --fifo-dir ${fifos} ${name} terminal`, "terminal"),
     // ctr 1.6 does not tell a container that its input has ended.
     shell(`printf 'from outside' | ctr run --rm --fifo-dir ${fifos} ${name} input head -c 12`),
     plain("run", "--rm", "--null-io", name, "silent", "echo", "silence"),

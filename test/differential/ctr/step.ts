@@ -1,4 +1,5 @@
-/** The form of a script: commands of `ctr` in order, each compared on both daemons. Owns no command. */
+/** The form of a script: steps in order, each compared on all daemons. Owns no command. */
+import type { Scene } from "./scene.ts";
 
 /** What only one daemon can show, by reason; lines that match are left out on both sides. */
 export interface ShownApart {
@@ -19,6 +20,15 @@ export interface ScriptStep {
   /** Only a ctr that knows the sub-command or flags runs it: Debian 13's has more than Debian 12's. */
   readonly newer?: true;
 }
+
+/** A step that ctr has no command for: a call of the API, a client's end of a FIFO, the daemon's own end. */
+export interface Act {
+  readonly name: string;
+  /** What it comes to is compared, or the status that a call ends with. */
+  act(scene: Scene): unknown;
+}
+
+export type Step = ScriptStep | Act;
 
 /** What a script's commands name. */
 export interface Setting {
@@ -41,7 +51,9 @@ export interface Setting {
 /** In a namespace of its own. */
 export interface Script {
   readonly name: string;
-  steps(setting: Setting): readonly ScriptStep[];
+  steps(setting: Setting): readonly Step[];
+  /** Events that may come before a subscriber is back, as those of what ends while the daemon is away. */
+  readonly untold?: RegExp;
 }
 
 /** A command of ctr with nothing special about it. */
@@ -50,8 +62,15 @@ export const plain = (...command: readonly string[]): ScriptStep => ({ command }
 /** A line for the shell. */
 export const shell = (command: string, rest: Omit<ScriptStep, "command"> = {}): ScriptStep => ({ command, ...rest });
 
-/** The same on a terminal, whose end of input it shows in its own way. */
-export const terminal = (line: string): ScriptStep =>
-  shell(`set -o pipefail; script -qec ${JSON.stringify(line)} /dev/null </dev/null | tr -d '\\0^@'`, {
-    differs: { reason: "the process may end before its terminal gets a size", lines: /resize pty/ },
-  });
+/**
+ * A process on a terminal, through ctr and a terminal of its own: `line` runs `sh -c` with what is added to it. The process waits for the size that the
+ * terminal has, and ends when it is told to, after its output has been seen: a client may not have opened its end yet when a process ends at once, and
+ * gives up then.
+ */
+export const terminal = (line: string, name: string): ScriptStep => {
+  const process = 'stty -echo; until [ "$(stty size 2>/dev/null)" = "30 100" ]; do sleep 0.02; done; test -t 0 && echo a terminal; read line; exit $line';
+  const inside = `stty rows 30 cols 100 -echo; ${line} sh -c '${process}'`;
+  const seen = `${name}.seen`;
+  const types = `until grep -q 'a terminal' ${seen} 2>/dev/null; do sleep 0.02; done; echo 4`;
+  return shell(`set -o pipefail; (${types}) | script -qec ${JSON.stringify(inside).replaceAll("$", "\\$")} /dev/null | tee ${seen}`);
+};

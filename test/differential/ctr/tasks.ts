@@ -38,9 +38,7 @@ function steps({ image, directory, fifos }: Setting): readonly ScriptStep[] {
     exec("both", "--log-uri", "file:///nowhere", "sleeper", "true"),
     exec("first", "nothing", "true"),
     exec("empty", "sleeper"),
-    terminal(
-      `ctr tasks exec --tty --fifo-dir ${fifos} --exec-id terminal sleeper sh -c 'test -t 0 && echo a terminal; exit 4'`,
-    ),
+    terminal(`ctr tasks exec --tty --fifo-dir ${fifos} --exec-id terminal sleeper`, "terminal"),
     shell(`printf 'from outside' | ctr tasks exec --fifo-dir ${fifos} --exec-id input sleeper cat`),
     task(
       "exec",

@@ -5,7 +5,7 @@ import { mkdir, open, readdir, readFile, readlink, rename, rm, stat, symlink, wr
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { openStdio, type StdioRequest } from "../../../src/shim/io/mod.ts";
+import { openStdio, type StdioLoss, type StdioRequest } from "../../../src/shim/io/mod.ts";
 import { closeDescriptor, makeFifo } from "../../../src/platform/mod.ts";
 import { eventually, within } from "../../harness/eventually.ts";
 import { makeBundle, requestFor, Site } from "./container.ts";
@@ -249,6 +249,45 @@ test("a full disk holds the process up until there is space, and nothing is lost
   await within("all is written", 20_000, stdio.drained);
   assert.equal(await readFile(join(disk, "log"), "utf8"), seq(400_000));
 });
+
+for (const [scheme, written] of [
+  ["file", (text: string) => text],
+  [
+    "cri",
+    (text: string) =>
+      text
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => `${line.split(" ")[3]}\n`)
+        .join(""),
+  ],
+] as const) {
+  test(`what a ${scheme} log's disk has no room for is counted when time is up, what is in the pipe included`, {
+    timeout,
+  }, async (t) => {
+    const site = await Site.open(t);
+    const { directory } = site;
+    const lines = 70_000;
+    const bundle = await makeBundle(directory, ["seq", String(lines)]);
+    const disk = join(directory, "disk");
+    await mkdir(disk);
+    await run("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]);
+    site.after(() => run("umount", [disk]));
+    const losses: StdioLoss[] = [];
+    const path = join(disk, "log");
+    const onFull = scheme === "file" ? "" : "?on-full=block";
+    const stdout = `${scheme}://${path}${onFull}`;
+    const { container, stdio } = await site.start(bundle, { stdout, onLoss: (loss) => losses.push(loss) });
+    await container.ended();
+    stdio.abandon();
+    await within("all is written or counted", 20_000, Promise.all([stdio.drained, stdio.close()]));
+    const kept = written(await readFile(path, "utf8"));
+    assert.ok(seq(lines).startsWith(kept));
+    const lost = losses.reduce((sum, loss) => sum + loss.lines, 0);
+    assert.equal(lost, lines - (kept.match(/\n/g)?.length ?? 0));
+    if (scheme === "file") assert.equal(losses[0]!.bytes, seq(lines).length - kept.length);
+  });
+}
 
 test("closing before the process was made ends everything at once", { timeout }, async (t) => {
   const site = await Site.open(t);

@@ -52,6 +52,7 @@ const record: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.tuple(fc.constantFrom("", "a", "b"), fc.nat(255)).map(([id, status]) => exited(id, status)),
   execId.map((id): JournalRecord => ({ type: "execDeleted", at: "4", execId: id })),
   fc.constant<JournalRecord>({ type: "oomed", at: "5" }),
+  execId.map((id): JournalRecord => ({ type: "outputLost", at: "6", execId: id, bytes: 9, lines: 1, reason: "full" })),
   fc.nat(40).map((number): JournalRecord => ({ type: "acknowledged", record: number })),
 );
 

@@ -13,7 +13,6 @@ test("a command line is read as Go reads it", () => {
     id: "x1",
     address: "/run/c.sock",
     bundle: undefined,
-    socket: undefined,
     debug: true,
     showsVersion: false,
     showsInfo: false,

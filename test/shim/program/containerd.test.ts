@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { readJournal } from "../../../src/shim/journal/mod.ts";
 import { ctr, CtrEvents } from "../../harness/ctr.ts";
 import { containerd, type TestDaemon } from "../../harness/daemons.ts";
 import { eventually } from "../../harness/eventually.ts";
@@ -9,6 +10,8 @@ import { buildImage, imageName } from "../../harness/image.ts";
 import { removeRuncTraces, runcTraces } from "../../harness/runc-traces.ts";
 import { temporaryDirectory } from "../../harness/temporary.ts";
 import { mountsBelow, shimsOf } from "../../harness/traces.ts";
+import { readLog } from "../log/log-files.ts";
+import { smallDisk } from "../log/small-disk.ts";
 import { isRunning, program } from "./workshop.ts";
 
 const namespace = "shim-under-containerd";
@@ -70,6 +73,31 @@ test("containerd clears away a container whose shim was killed, by our delete", 
   await ok(daemon, ["containers", "rm", "one"]);
   assert.deepEqual(await mountsBelow(daemon.paths.state), []);
   assert.deepEqual(await runcTraces(namespace), []);
+});
+
+test("containerd takes a loss of output, a type of event that it does not know, and what comes after it", { timeout: 90_000 }, async (t) => {
+  const daemon = await daemonWithImage(t);
+  const disk = await smallDisk(t);
+  const events = await CtrEvents.start(daemon.address);
+  await disk.fill(0);
+  const log = `cri://${disk.directory}/log?on-full=drop`;
+  const script = "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i + 1)); done; exec sleep 1000";
+  await ok(daemon, ["run", "-d", "--log-uri", log, "--runtime", "io.containerd.shiplog.v1", imageName, "one", "sh", "-c", script]);
+  const bundle = join(daemon.paths.state, "io.containerd.runtime.v2.task", namespace, "one");
+  const entries = () => readJournal(bundle)!;
+  const lost = () => entries().find(({ record }) => record.type === "outputLost");
+  const isTaken = (number: number) => entries().some(({ record }) => record.type === "acknowledged" && record.record === number);
+  const { number, record } = await eventually("the loss is written down", lost);
+  const kept = (await readLog(`${disk.directory}/log`, "cri")).length;
+  assert.equal(record.type === "outputLost" && record.lines, 1000 - kept);
+  await eventually("the loss is taken", () => (isTaken(number) ? true : undefined));
+  await ok(daemon, ["tasks", "kill", "-s", "SIGKILL", "one"]);
+  await eventually("it has ended", async () => (/STOPPED/.test(await ok(daemon, ["tasks", "ls"])) ? true : undefined));
+  await ctr(daemon.address, namespace, ["tasks", "rm", "one"]);
+  await ok(daemon, ["containers", "rm", "one"]);
+  assert.match((await events.end(daemon.address)).join("\n"), /\/tasks\/exit/);
+  assert.doesNotMatch(await daemon.log(), /refuses/);
+  await eventually("no shim is left", async () => ((await shimsOf(daemon.address)).length === 0 ? true : undefined));
 });
 
 test("the containers of a sandbox share a shim under containerd, and each ends by itself", { timeout: 90_000 }, async (t) => {

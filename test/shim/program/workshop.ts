@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { TestContext } from "node:test";
@@ -125,11 +126,12 @@ export class Workshop {
     return stdout;
   }
 
-  /** A warm shim. */
-  spare(socket: string): ChildProcess {
-    const child = spawn(program, ["-socket", socket, "spare"], { stdio: "ignore", detached: true, env: { PATH: process.env.PATH } });
+  /** A warm shim, with its caller's connection. */
+  spare(): { readonly child: ChildProcess; readonly client: TtrpcClient } {
+    const stdio = ["ignore", "ignore", "ignore", "pipe"] as const;
+    const child = spawn(program, ["spare"], { stdio: [...stdio], detached: true, env: { PATH: process.env.PATH } });
     this.#spares.push(child);
-    return child;
+    return { child, client: new TtrpcClient(child.stdio[3] as Socket, "the spare") };
   }
 
   async call<K extends keyof TaskMethods & string>(address: string, method: K, request: RequestOf<TaskMethods[K]>): Promise<ResponseOf<TaskMethods[K]>> {

@@ -135,6 +135,27 @@ test("an event that the daemon refuses holds up no other", async (t) => {
   assert.match(trouble[0]!, /\/bad: no such topic/);
 });
 
+test("an event whose refusal is wanted is offered once", async (t) => {
+  const { there, publisher } = await parts(t);
+  let offered = 0;
+  there.answer = async (topic) => {
+    if (topic !== "/new") return;
+    offered++;
+    throw new TtrpcError(StatusCode.InvalidArgument, "no such type");
+  };
+  await there.start();
+  const told: string[] = [];
+  publisher.publish(
+    event("/new"),
+    () => told.push("taken"),
+    () => told.push("refused"),
+  );
+  publisher.publish(event("/tasks/exit"), () => told.push("exit"));
+  assert.equal(await publisher.drained(10_000), true);
+  assert.deepEqual(told, ["refused", "exit"]);
+  assert.deepEqual([offered, publisher.waiting, publisher.dropped], [1, 0, 1]);
+});
+
 test("closing a publisher ends its wait for the daemon", async (t) => {
   const { publisher } = await parts(t);
   publisher.publish(event("/tasks/exit"), () => assert.fail("told as taken"));

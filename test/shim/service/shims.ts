@@ -18,6 +18,7 @@ import {
   ExecProcessRequest,
   TaskDefinition,
 } from "../../../src/wire/gen/containerd/task/v2/shim.ts";
+import { LogLoss } from "../../../src/wire/gen/shiplog/shim/v1/shim.ts";
 import { payloadByTypeUrl } from "../../../src/wire/payloads.ts";
 import type { RequestOf, ResponseOf } from "../../../src/wire/definition.ts";
 import { eventually, within } from "../../harness/eventually.ts";
@@ -34,6 +35,12 @@ export interface Told {
   readonly topic: string;
   readonly [field: string]: unknown;
 }
+
+/** Of every event that a shim of ours tells. */
+const codecs: Readonly<Record<string, { decode(bytes: Uint8Array): object }>> = {
+  ...payloadByTypeUrl,
+  "shiplog.shim.v1.LogLoss": LogLoss,
+};
 
 /** How long any one call or event may take before the test fails. */
 const callMsMax = 60_000;
@@ -75,7 +82,7 @@ export class Site {
     this.#daemon.register(EventsDefinition, {
       forward: async ({ envelope }) => {
         const { typeUrl, value } = envelope!.event!;
-        const payload = payloadByTypeUrl[typeUrl as keyof typeof payloadByTypeUrl].decode(value);
+        const payload = codecs[typeUrl]!.decode(value);
         this.told.push({ topic: envelope!.topic.replace("/tasks/", ""), ...payload });
         return {};
       },
@@ -94,7 +101,7 @@ export class Site {
     const log = (_level: string, text: string, fields?: object) =>
       void this.troubles.push(`${text} ${JSON.stringify(fields ?? {})}`);
     const shutDown = () => void this.told.push({ topic: "shutDown" });
-    const service = makeTaskService({ namespace, publisher, log, joinsContainerCgroup, shutDown });
+    const service = makeTaskService({ namespace, publisher, log, joinsCgroupOf: () => joinsContainerCgroup, arrived: () => {}, shutDown });
     const server = new TtrpcServer({ statusOf });
     service.register(server);
     const path = join(this.directory, `shim-${this.#ends.length}`);
