@@ -1,6 +1,6 @@
 /**
  * The demo: a daemon of its own, an image made in memory, two containers through containerd's API, and then what the log knows of
- * them once they are gone. Needs root, runc, a shim and busybox; neither registry nor network nor containerd. Leaves nothing behind.
+ * them once they are gone. Needs root, runc and busybox; neither registry nor network nor containerd. Leaves nothing behind.
  */
 import { mkdtempSync, readFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";

@@ -64,12 +64,6 @@ export function programsFor(purpose, node) {
   if (purpose === "check") return [libatomic];
   const runtime = [
     { what: "runc", why: "starts containers", package: "runc", present: inPath("runc") },
-    {
-      what: "containerd-shim-runc-v2",
-      why: "keeps containers running beside the daemon",
-      package: "containerd",
-      present: inPath("containerd-shim-runc-v2"),
-    },
     { what: "a static busybox", why: "is what the containers run", package: "busybox-static", present: staticBusybox },
   ];
   if (purpose === "demo") return [libatomic, ...runtime];
@@ -77,6 +71,12 @@ export function programsFor(purpose, node) {
     libatomic,
     ...runtime,
     { what: "containerd", why: "tests compare shiplogd with it", package: "containerd", present: inPath("containerd") },
+    {
+      what: "containerd-shim-runc-v2",
+      why: "tests compare our shim with it",
+      package: "containerd",
+      present: inPath("containerd-shim-runc-v2"),
+    },
     { what: "ctr", why: "tests drive shiplogd with it", package: "containerd", present: inPath("ctr") },
     { what: "dockerd", why: "tests run it on shiplogd", package: "docker.io", present: inPath("dockerd") },
     // Debian 12 has it in docker.io; from Debian 13 on it is a package of its own.

@@ -23,7 +23,7 @@ const garbage = Buffer.from([0xff, 0xff, 0xff]);
 const services = Object.values(wire)
   .flatMap((messages) => Object.values(messages as object))
   .filter(isDefinition)
-  .filter(({ fullName }) => fullName !== wire.shim.TaskDefinition.fullName);
+  .filter(({ fullName }) => fullName !== wire.shim.TaskDefinition.fullName && fullName !== wire.shiplogShim.ShimDefinition.fullName);
 
 const rpcs = services
   .flatMap(({ fullName, methods }) => Object.values(methods).map(({ name }) => `${fullName}/${name}`))

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { TtrpcClient } from "../../src/shim/ttrpc/mod.ts";
+import { whenDurable } from "../../src/shim/publisher/mod.ts";
+import { StatusCode, TtrpcClient } from "../../src/shim/ttrpc/mod.ts";
 import { eventsTtrpc, type MessageCodec, payloads, timestampFromUnixNano } from "../../src/wire/mod.ts";
 import { TaskDaemon } from "./task-daemon.ts";
 import { noIo, processSpecOf } from "./workshop.ts";
@@ -22,21 +23,28 @@ async function forward<T>(
   codec: MessageCodec<T>,
   payload: T,
   namespace = daemon.namespace,
+  metadata: Readonly<Record<string, string>> = {},
 ) {
   const event = { typeUrl, value: Buffer.from(codec.encode(payload).finish()) };
-  await client.call(eventsTtrpc.EventsDefinition, "forward", {
-    envelope: { timestamp: timestampFromUnixNano(1_000_000_000n), namespace, topic, event },
-  });
+  const envelope = { timestamp: timestampFromUnixNano(1_000_000_000n), namespace, topic, event };
+  await client.call(eventsTtrpc.EventsDefinition, "forward", { envelope }, { metadata });
 }
 
-const exitOf = (containerId: string, id: string, pid: number, exitStatus: number, nano: bigint | undefined) =>
-  forward("/tasks/exit", "containerd.events.TaskExit", payloads.TaskExit, {
-    containerId,
-    id,
-    pid,
-    exitStatus,
-    exitedAt: timestampFromUnixNano(nano),
-  });
+const exitOf = (
+  containerId: string,
+  id: string,
+  pid: number,
+  exitStatus: number,
+  nano: bigint | undefined,
+  metadata = {},
+) => {
+  const exit = { containerId, id, pid, exitStatus, exitedAt: timestampFromUnixNano(nano) };
+  return forward("/tasks/exit", "containerd.events.TaskExit", payloads.TaskExit, exit, daemon.namespace, metadata);
+};
+
+/** As a shim tells it that keeps the exit until it is answered. */
+const durableExitOf = (containerId: string, id: string, pid: number, exitStatus: number, nano: bigint) =>
+  exitOf(containerId, id, pid, exitStatus, nano, { [whenDurable]: "true" });
 
 test("an exit that is reported many times is recorded once, as it was first told", async () => {
   const pid = await daemon.run("often", ["sleep", "1000"]);
@@ -46,6 +54,65 @@ test("an exit that is reported many times is recorded once, as it was first told
   await daemon.withShim("often", (shim) => shim.wait(""));
   await exitOf("often", "often", pid, 43, 6_000n);
   assert.equal((await daemon.only("often", "TaskExited")).status, 42);
+});
+
+test("an exit whose shim keeps it until it is durable is answered when it is", async () => {
+  const pid = await daemon.run("kept", ["sleep", "1000"]);
+  await durableExitOf("kept", "kept", pid, 42, 5_000n);
+  assert.equal(daemon.task("kept")!.exit?.status, 42);
+  await durableExitOf("kept", "kept", pid, 42, 5_000n);
+  await daemon.only("kept", "TaskExited");
+  await durableExitOf("nobody", "nobody", 1, 0, 5_000n);
+  await daemon.withShim("kept", (shim) => shim.kill("", 9, false));
+});
+
+test("an exit that cannot be recorded yet is not taken from a shim that keeps it", async () => {
+  const { bundles, rootfs } = daemon.workshop;
+  const intent = {
+    bundle: bundles.pathOf({ namespace: daemon.namespace, id: "early" }),
+    runtime: "io.containerd.runc.v2",
+  };
+  await daemon.record("early", {
+    type: "CreateTask",
+    id: "early",
+    ...intent,
+    rootfs,
+    io: noIo,
+    options: null,
+    checkpoint: "",
+  });
+  await assert.rejects(durableExitOf("early", "early", 77, 3, 5_000n), { code: StatusCode.Unavailable });
+  await daemon.record("early", { type: "RecordCreateFailed", message: "it ended at once" });
+  await durableExitOf("early", "early", 77, 3, 5_000n);
+});
+
+test("the exit of an earlier exec is not taken for that of the one that has its name now", async () => {
+  await daemon.run("names", ["sleep", "1000"]);
+  const { manager, origin } = daemon;
+  const exec = async () => {
+    await manager.exec(origin, "names", { execId: "e", io: noIo, spec: processSpecOf(["sleep", "1000"]) });
+    return (await manager.start(origin, "names", "e")).pid;
+  };
+  const earlier = await exec();
+  await daemon.kill("names", 9, "e");
+  await daemon.wait("names", "e");
+  await manager.deleteProcess(origin, "names", "e");
+  await manager.exec(origin, "names", { execId: "e", io: noIo, spec: processSpecOf(["sleep", "1000"]) });
+  await durableExitOf("names", "e", earlier, 3, 5_000n);
+  await manager.start(origin, "names", "e");
+  await durableExitOf("names", "e", earlier, 3, 5_000n);
+  assert.equal(daemon.task("names")!.execs.e!.exit, null);
+});
+
+test("a kill for want of memory that is told again is one fact", async () => {
+  await daemon.run("hungry", ["sleep", "1000"]);
+  const told = () => forward("/tasks/oom", "containerd.events.TaskOOM", payloads.TaskOOM, { containerId: "hungry" });
+  await told();
+  await daemon.restart();
+  client.close();
+  client = await TtrpcClient.connect(`unix://${daemon.workshop.ttrpcAddress}`);
+  await told();
+  assert.equal((await daemon.only("hungry", "TaskOomed")).at, 1_000_000_000n);
 });
 
 test("the exit of an earlier task is not taken for that of the one that has its name now", async () => {

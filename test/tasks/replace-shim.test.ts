@@ -144,7 +144,7 @@ test("the shim of a group is replaced by one for all of it", async () => {
   await noShims();
 });
 
-test("a container of which the log knows nothing is not ended, and no second one of its name starts (user ask 38)", async () => {
+test("a container of which the log knows nothing is not ended, and no second one of its name starts", async () => {
   const pid = await daemon.run("unknown", ["sleep", "1000"]);
   await daemon.stop();
   const log = join(daemon.workshop.base, "log");

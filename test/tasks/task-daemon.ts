@@ -10,6 +10,7 @@ import { TtrpcServer } from "../../src/shim/ttrpc/mod.ts";
 import { searchPathOf, TaskManager } from "../../src/tasks/mod.ts";
 import { defaultShimSettings } from "../../src/tasks/shim-settings.ts";
 import { ShimConnection } from "../../src/tasks/shim-connection.ts";
+import { failureOf } from "../../src/api/status.ts";
 import { ttrpcEventsService } from "../../src/api/ttrpc-events.ts";
 import { eventsTtrpc } from "../../src/wire/mod.ts";
 import type { Origin } from "../../src/ledger.ts";
@@ -96,7 +97,7 @@ export class TaskDaemon {
   }
 
   async #serve(): Promise<void> {
-    const server = new TtrpcServer({ peerOf, sameUserOnly: true });
+    const server = new TtrpcServer({ peerOf, sameUserOnly: true, statusOf: (error) => ({ ...failureOf(error), details: [] }) });
     server.register(
       eventsTtrpc.EventsDefinition,
       ttrpcEventsService({ observe: (envelope, reporter) => this.#manager.observe(envelope, reporter) }),
