@@ -96,7 +96,7 @@ async function replace(context: TaskContext, key: TaskKey, message: string): Pro
   await report(context, ownOrigin(context, key), key, () => [
     { type: "RecordShimReplaced", shim: connection.endpoint },
   ]);
-  await adopt(context, shim);
+  await adopt(context, shim, { isReplacement: true });
 }
 
 /** By what the dead shim wrote down, which names processes better than their numbers do: those may be used again. */
@@ -121,15 +121,15 @@ async function dialUnlessGone(
   }
 }
 
-async function adopt(context: TaskContext, shim: LiveShim): Promise<void> {
+async function adopt(context: TaskContext, shim: LiveShim, { isReplacement = false } = {}): Promise<void> {
   try {
-    await reconcile(context, shim);
+    await reconcile(context, shim, isReplacement);
   } catch (error) {
     // An ended connection is settled as a loss by itself.
     if (context.stopping.aborted || error instanceof TtrpcClosed) return;
     context.logger.warn({ ...shim.key, err: error }, "the shim does not answer; its task is kept");
     askAgain(context, shim.key, async () => {
-      if (context.shims.get(shim.key) === shim) await adopt(context, shim);
+      if (context.shims.get(shim.key) === shim) await adopt(context, shim, { isReplacement });
     });
   }
 }
@@ -143,7 +143,8 @@ function askAgain(context: TaskContext, key: TaskKey, ask: () => Promise<void>, 
     });
 }
 
-async function reconcile(context: TaskContext, shim: LiveShim): Promise<void> {
+/** `isReplacement`: the shim was started to take the container over, so that it does not know of it is the last word. */
+async function reconcile(context: TaskContext, shim: LiveShim, isReplacement: boolean): Promise<void> {
   const { key, connection } = shim;
   shim.shimPid = (await connection.connect()).shimPid;
   const init = await stateOf(connection, "");
@@ -157,7 +158,9 @@ async function reconcile(context: TaskContext, shim: LiveShim): Promise<void> {
     context.logger.warn({ ...key }, "the shim knows of no such container");
     context.shims.remove(shim);
     connection.close();
-    return recordLoss(context, key, "the shim knows of no such container");
+    const message = "the shim knows of no such container";
+    // The shim of a group may have been replaced, for another of its containers, before this one was taken over.
+    return isReplacement ? recordLoss(context, key, message) : replace(context, key, message);
   }
   if (row.checkpointing) await removeCheckpoint(context, key);
   const execs = new Map<string, ProcessState | undefined>();

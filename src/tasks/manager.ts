@@ -226,9 +226,7 @@ export class TaskManager {
   }
 
   /** The namespace's tasks by id, those that are only being created left out. From the tables; no shim is asked. */
-  async list(
-    namespace: string,
-  ): Promise<{
+  async list(namespace: string): Promise<{
     readonly tasks: readonly { readonly key: string; readonly row: TaskState }[];
     readonly next: Position;
   }> {

@@ -144,6 +144,27 @@ test("the shim of a group is replaced by one for all of it", async () => {
   await noShims();
 });
 
+test("a group's new shim that has not taken over one of its containers yet is asked to", async () => {
+  const group = { annotations: { "io.kubernetes.cri.sandbox-id": "d" } };
+  for (const id of ["d", "e"]) await daemon.run(id, ["sleep", "1000"], group);
+  const { pid } = daemon.task("e")!;
+  await daemon.stop();
+  process.kill(shims()[0]!.pid, "SIGKILL");
+  const { workshop, namespace } = daemon;
+  const key = { namespace, id: "d" };
+  await workshop.launcher.start(ownShim, key, workshop.bundles.pathOf(key), null);
+  await daemon.begin();
+  assert.deepEqual([daemon.task("e")!.status, daemon.task("e")!.pid], ["running", pid]);
+  assert.deepEqual(await since("e", "TaskShimLost"), ["TaskShimLost", "TaskShimReplaced"]);
+  assert.ok(!(await daemon.types("d")).includes("TaskShimLost"));
+  for (const id of ["d", "e"]) {
+    await daemon.kill(id);
+    assert.deepEqual(known(await daemon.wait(id)), [137, true]);
+    await daemon.manager.delete(daemon.origin, id);
+  }
+  await noShims();
+});
+
 test("a container of which the log knows nothing is not ended, and no second one of its name starts", async () => {
   const pid = await daemon.run("unknown", ["sleep", "1000"]);
   await daemon.stop();

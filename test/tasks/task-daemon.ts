@@ -97,7 +97,11 @@ export class TaskDaemon {
   }
 
   async #serve(): Promise<void> {
-    const server = new TtrpcServer({ peerOf, sameUserOnly: true, statusOf: (error) => ({ ...failureOf(error), details: [] }) });
+    const server = new TtrpcServer({
+      peerOf,
+      sameUserOnly: true,
+      statusOf: (error) => ({ ...failureOf(error), details: [] }),
+    });
     server.register(
       eventsTtrpc.EventsDefinition,
       ttrpcEventsService({ observe: (envelope, reporter) => this.#manager.observe(envelope, reporter) }),
