@@ -112,11 +112,11 @@ describe("the monitor", () => {
   test("does nothing for a container that is removed while its restart waits", async () => {
     await start();
     await container("removed", ["true"], { status: "running" });
-    await container("kept", ["true"], { status: "running" });
     await run("removed");
     await daemon.wait("removed");
     await daemon.manager.delete(daemon.origin, "removed");
     await change("removed", { type: "DeleteContainer", id: "removed" });
+    await container("kept", ["true"], { status: "running" });
     await run("kept");
     // It ended later and has to wait as long.
     await eventually("the other one is restarted", async () =>
