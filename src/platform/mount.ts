@@ -2,13 +2,14 @@
  * Mounting what containerd's API calls a mount: a type, a source and options as in fstab. Owns the reading of those options and the undoing
  * of a mount; must never leave a half-made one behind. Behaviour after containerd's mount/mount_linux.go (v1.6.20).
  */
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, openSync, statSync } from "node:fs";
 import { mkdtemp, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { closeDescriptor, openIn } from "./at.ts";
 import { errorCode, kernelError } from "./errno.ts";
 import { cString, kernelCall, kernelCallAsync, libc } from "./kernel.ts";
+import { attachLoop } from "./loop.ts";
 import { type OperationHook, proceed } from "./operation.ts";
 
 /** A mount as the API carries it. `target` is a path within the place that it is mounted on, empty or absent for that place itself. */
@@ -64,17 +65,18 @@ const unmountRetryDelayMs = 50;
 /** How many mounts may lie on top of each other on one directory. */
 const stackedMountsMax = 128;
 
-/** Splits options into mount(2)'s flags and the text for the file system. @throws KernelError (ENOTSUP) for `loop`, which is not supported */
-export function parseMountOptions(options: readonly string[]): { flags: number; data: string[] } {
+/** Splits options into mount(2)'s flags and the text for the file system. `loop`: the source is a file, to be attached to a device. */
+export function parseMountOptions(options: readonly string[]): { flags: number; data: string[]; loop: boolean } {
   let flags = 0;
+  let loop = false;
   const data: string[] = [];
   for (const option of options) {
     const flag = Object.hasOwn(flagOptions, option) ? flagOptions[option] : undefined;
     if (flag !== undefined) flags = flag[1] ? flags | flag[0] : flags & ~flag[0];
-    else if (option === "loop") throw kernelError(95, "mount", { path: "loop" });
+    else if (option === "loop") loop = true;
     else if (option !== "defaults" && option !== "") data.push(option);
   }
-  return { flags, data };
+  return { flags, data, loop };
 }
 
 /** Mounts one description on directory `target`. A read-only bind takes two calls; when the second fails the first is undone. @throws KernelError */
@@ -97,7 +99,11 @@ function openPlace(target: string, within: string): number {
 }
 
 function mountOn({ type, source, options }: MountDescription, target: string, hook: OperationHook): void {
-  const { flags, data } = parseMountOptions(options);
+  const { flags, data, loop } = parseMountOptions(options);
+  if (loop || isImage(type, source)) {
+    mountImage(type, source, target, { flags, text: data.join(",") }, hook);
+    return;
+  }
   const text = data.join(",");
   const opened: number[] = [];
   try {
@@ -113,6 +119,30 @@ function mountOn({ type, source, options }: MountDescription, target: string, ho
   } catch (thrown) {
     umount2(cString(target, "umount2"), MNT_DETACH);
     throw thrown;
+  }
+}
+
+/** File systems that are mostly mounted from a file, and cannot be written. */
+const imageTypes: ReadonlySet<string> = new Set(["squashfs", "erofs"]);
+
+function isImage(type: string, source: string): boolean {
+  return imageTypes.has(type) && statSync(source, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** Through a loop device, which goes with the mount. */
+function mountImage(
+  type: string,
+  source: string,
+  target: string,
+  { flags, text }: { readonly flags: number; readonly text: string },
+  hook: OperationHook,
+): void {
+  const isReadOnly = imageTypes.has(type) || (flags & MS_RDONLY) !== 0;
+  const { path, descriptor } = attachLoop(source, isReadOnly, hook);
+  try {
+    call(path, target, type, isReadOnly ? flags | MS_RDONLY : flags, text, hook);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
@@ -142,16 +172,20 @@ function within(root: string, description: MountDescription): string {
   return join(root, join("/", description.target ?? ""));
 }
 
-/** Mounts all of a snapshot's mounts in order; when one fails those before it are undone. @throws KernelError */
+/** How one description is mounted on a directory. Whatever that takes, unmounting the directory undoes it. */
+export type MountFunction = (description: MountDescription, target: string) => void | Promise<void>;
+
+/** Mounts all of a snapshot's mounts in order, each by `mountOne`; when one fails those before it are undone. @throws what `mountOne` throws */
 export async function mountAll(
   descriptions: readonly MountDescription[],
   target: string,
   hook: OperationHook = proceed,
+  mountOne: MountFunction = (description, place) => mount(description, place, hook),
 ): Promise<void> {
   const done: MountDescription[] = [];
   try {
     for (const description of descriptions) {
-      mount(description, target, hook);
+      await mountOne(description, target);
       done.push(description);
     }
   } catch (thrown) {
@@ -216,11 +250,12 @@ export async function withTemporaryMount<T>(
   temporary: string,
   use: (root: string) => Promise<T>,
   hook: OperationHook = proceed,
+  mountOne?: MountFunction,
 ): Promise<T> {
   const root = await mkdtemp(join(temporary, "mount-"));
   temporaryMounts.add(root);
   try {
-    await mountAll(descriptions, root, hook);
+    await mountAll(descriptions, root, hook, mountOne);
     const result = await settle(use(root));
     const undone = await settle(unmountWhole(descriptions, root, hook));
     if (!result.done) throw result.thrown;

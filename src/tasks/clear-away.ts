@@ -5,10 +5,10 @@
  * It must never end a shim that serves another task. Every step goes on where the one before failed; what could not be removed
  * is logged, and found again at the next start.
  */
-import { rm } from "node:fs/promises";
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { ShimEndpoint } from "../events/catalogue.ts";
 import { processStartTime, removeEmptyCgroup, withTimeout } from "../platform/mod.ts";
+import { removeUnlessServed } from "../shim/program/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import { type TaskContext, rowOf } from "./context.ts";
 import type { CleanedUp } from "./launch.ts";
@@ -39,7 +39,7 @@ export async function clearAway(
   const endpoint = connection?.endpoint ?? (await endpointInBundle(context, key));
   if (endpoint !== undefined) await endShim(context, key, endpoint, connection);
   await endShimProcesses(key, context.address, (address) => servesAnother(context, key, address));
-  if (endpoint !== undefined && !servesAnother(context, key, endpoint.address)) await removeSocket(endpoint.address);
+  if (endpoint !== undefined) await removeSocket(context, key, endpoint.address);
   let cleaned: CleanedUp | undefined;
   if (binary !== undefined) {
     try {
@@ -109,7 +109,7 @@ async function endShim(
   const log = openShimLog(context.bundles.pathOf(key), context.logger.child({ ...key }));
   try {
     if (servesAnother(context, key, endpoint.address)) await endContainer(connection);
-    else await endServer(context, connection);
+    else await endServer(context, key, connection);
   } catch (error) {
     context.logger.debug({ ...key, err: error }, "end shim");
   } finally {
@@ -134,20 +134,25 @@ async function endContainer(connection: ShimConnection): Promise<void> {
 }
 
 /** Asks a shim without a container to end; any other, and one that stays, is killed by the pid that it gave. */
-async function endServer(context: TaskContext, connection: ShimConnection): Promise<void> {
+async function endServer(context: TaskContext, key: TaskKey, connection: ShimConnection): Promise<void> {
   const { shimPid, taskPid } = await connection.connect();
   const startTime = processStartTime(shimPid);
   if (taskPid === 0) {
     await connection.shutdown().catch(() => {});
     await withTimeout(connection.closed, shutdownMsMax);
+    // A container of its group has come meanwhile: that is why it stays.
+    if (servesAnother(context, key, connection.endpoint.address)) return;
   }
   // The id on a grouped shim's command line is that of the task it was started for, so the address alone has to prove it ours.
   if (startTime !== undefined && isShimOf(shimPid, context.address)) await endProcess({ pid: shimPid, startTime });
 }
 
-/** A shim that was killed has left its socket. */
-async function removeSocket(address: string): Promise<void> {
-  if (address.startsWith(unixPrefix)) await rm(address.slice(unixPrefix.length), { force: true });
+/** A shim that was killed has left its socket. One of a group may have got a successor there already, of which nobody here knows yet. */
+export async function removeSocket({ logger }: TaskContext, key: TaskKey, address: string): Promise<void> {
+  if (!address.startsWith(unixPrefix)) return;
+  await removeUnlessServed(address).catch((error: unknown) =>
+    logger.warn({ ...key, err: error }, "remove a shim's socket"),
+  );
 }
 
 async function dialOrUndefined(

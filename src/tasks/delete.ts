@@ -8,7 +8,7 @@ import type { Exit } from "../events/catalogue.ts";
 import type { Origin } from "../ledger.ts";
 import type { TaskState } from "../machines/mod.ts";
 import type { TaskKey } from "./bundle.ts";
-import { clearAway, servesAnother, shutdownMsMax } from "./clear-away.ts";
+import { clearAway, removeSocket, servesAnother, shutdownMsMax } from "./clear-away.ts";
 import {
   causedBy,
   type Done,
@@ -133,4 +133,6 @@ async function endConnection(context: TaskContext, { key, connection }: LiveShim
     context.logger.warn({ ...key }, "the shim did not end when told to");
     await endShimProcesses(key, context.address, (address) => servesAnother(context, key, address));
   }
+  // One that was killed could not remove it itself.
+  await removeSocket(context, key, connection.endpoint.address);
 }

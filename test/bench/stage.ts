@@ -10,8 +10,10 @@ import { ctr } from "../harness/ctr.ts";
 import { containerd, shiplogd, type TestDaemon } from "../harness/daemons.ts";
 import { buildImage } from "../harness/image.ts";
 import { removeRuncTraces } from "../harness/runc-traces.ts";
+import { endProcesses, removeSockets, shimSockets } from "./remains.ts";
 
-export const namespace = "bench";
+/** Of this benchmark alone, and with it the cgroups that its containers are in. */
+export const namespace = `bench-${process.pid}`;
 
 /** Of the configuration's table [shim]; what is not said is as the daemon has it by default. */
 export interface ShimSettings {
@@ -26,6 +28,7 @@ export class Stage {
   readonly directory: string;
   readonly #daemons: TestDaemon[] = [];
   #archive: Promise<string> | undefined;
+  #closed: Promise<void> | undefined;
   #serial = 0;
 
   private constructor(directory: string) {
@@ -53,6 +56,10 @@ export class Stage {
   }
 
   async #start(daemon: TestDaemon): Promise<TestDaemon> {
+    if (this.#closed !== undefined) {
+      await daemon.dispose();
+      throw new Error(`start ${daemon.name}: the benchmark is ending`);
+    }
     this.#daemons.push(daemon);
     await daemon.start();
     return daemon;
@@ -69,7 +76,7 @@ export class Stage {
 
   /** An id that no container of any daemon on this stage has had. */
   newId(): string {
-    return `bench-${process.pid}-${this.#serial++}`;
+    return `c${this.#serial++}`;
   }
 
   get #rootfsPath(): string {
@@ -81,8 +88,19 @@ export class Stage {
     return [{ type: "bind", source: this.#rootfsPath, target: "", options: ["rbind", "rw"] }];
   }
 
-  async close(): Promise<void> {
-    for (const daemon of this.#daemons.splice(0)) await daemon.dispose();
+  /** May be called again: whoever calls waits for the same end. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    for (const daemon of this.#daemons.splice(0)) {
+      const sockets = await shimSockets(daemon, namespace);
+      await daemon.dispose();
+      await removeSockets(sockets);
+    }
+    await endProcesses(namespace);
     await removeRuncTraces(namespace);
     await rm(this.directory, { recursive: true, force: true, maxRetries: 3 });
   }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { ctr } from "../harness/ctr.ts";
 import { commandLines, entriesOf, readCommand, usedBy } from "./ctr/commands.ts";
 import { leftOut } from "./ctr/left-out.ts";
-import { scripts } from "./ctr/mod.ts";
+import { scriptsOfStores, scriptsOfTasks } from "./ctr/mod.ts";
 
 const setting = {
   image: { name: "image", archive: "archive", manifest: "manifest", layers: ["layer"] },
@@ -21,7 +21,9 @@ test("every sub-command and flag that ctr's help tells of is compared or left ou
   const entries = new Set(entriesOf(root));
   assert.ok(entries.size > 300);
   const used = new Set<string>();
-  const steps = scripts.flatMap((script) => script.steps(setting)).filter((step) => "command" in step);
+  const steps = [...scriptsOfTasks, ...scriptsOfStores]
+    .flatMap((script) => script.steps(setting))
+    .filter((step) => "command" in step);
   for (const { command } of steps) {
     const lines = typeof command === "string" ? commandLines(command) : [command];
     for (const words of lines) for (const entry of usedBy(root, words)) used.add(entry);

@@ -1,9 +1,12 @@
-/** `ctr` cannot tell shiplogd from containerd: scripts of commands against both, compared call by call and event by event. */
+/**
+ * `ctr` cannot tell shiplogd from containerd: scripts of commands against both, compared call by call and event by event. (The scripts that are about
+ * running things, on every pair of daemon and shim: test/shim/swap.test.ts.)
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { containerd, shiplogdWithoutCollection } from "../harness/daemons.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
-import { scripts } from "./ctr/mod.ts";
+import { scriptsOfStores } from "./ctr/mod.ts";
 import { performOn, prepareStage } from "./ctr/performance.ts";
 
 /** Runs only the script of this name, to work on it. */
@@ -12,7 +15,7 @@ const only = process.env.SHIPLOG_SCRIPT ?? "";
 test("ctr's commands give the same exit codes, output and events on shiplogd as on containerd", async (t) => {
   const stage = await prepareStage(await temporaryDirectory(t));
   const compared = { answers: 0, events: 0 };
-  for (const script of scripts.filter(({ name }) => only === "" || name === only)) {
+  for (const script of scriptsOfStores.filter(({ name }) => only === "" || name === only)) {
     await t.test(script.name, async (t) => {
       const [reference, ours] = await Promise.all([
         performOn(t, stage, containerd, script, "c"),

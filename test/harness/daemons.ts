@@ -116,12 +116,12 @@ async function makePaths(): Promise<DaemonPaths> {
   return paths;
 }
 
-/** A shiplogd that collects garbage only when it is asked to, as the reference does. */
-export async function shiplogdWithoutCollection(flags: readonly string[] = []): Promise<TestDaemon> {
+/** A shiplogd that collects garbage only when it is asked to, as the reference does; with more of its configuration, as TOML. */
+export async function shiplogdWithoutCollection(configuration = ""): Promise<TestDaemon> {
   const daemon = await shiplogd();
   const config = join(daemon.paths.directory, "config.toml");
-  await writeFile(config, "[collection]\nautomatic = false\n");
-  return daemon.with(["--config", config, ...flags]);
+  await writeFile(config, `[collection]\nautomatic = false\n${configuration}`);
+  return daemon.with(["--config", config]);
 }
 
 /** A shiplogd on a root of its own, not started yet. */

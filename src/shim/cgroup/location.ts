@@ -66,8 +66,17 @@ export function parseCgroups(text: string): Map<string, string> {
 
 type DirectoryOf = (controller: string, mount: MountInfo) => string | undefined;
 
+/** The mounts of hierarchies, read once: they stay while the machine runs, and its table of mounts is long where there are many containers. */
+let hierarchies: readonly MountInfo[] = [];
+
+function mountedHierarchies(): readonly MountInfo[] {
+  if (hierarchies.length === 0)
+    hierarchies = readMountinfo().filter(({ type }) => type === "cgroup" || type === "cgroup2");
+  return hierarchies;
+}
+
 function locate(directoryOf: DirectoryOf, whose: string): CgroupOf {
-  const mounts = readMountinfo();
+  const mounts = mountedHierarchies();
   const directories = new Map<string, string>();
   for (const mount of mounts) {
     if (mount.type !== "cgroup") continue;

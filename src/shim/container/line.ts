@@ -11,7 +11,8 @@ export class Line {
 
   /** Runs `work` when all before it is done, well or not; comes to what it comes to. @throws ShimError ResourceExhausted when too many wait */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#length > waitingMax) throw new ShimError(StatusCode.ResourceExhausted, `${waitingMax} operations wait already`);
+    if (this.#length > waitingMax)
+      throw new ShimError(StatusCode.ResourceExhausted, `${waitingMax} operations wait already`);
     this.#length++;
     const result = this.#last.then(work);
     this.#last = result.catch(() => {});

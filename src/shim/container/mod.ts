@@ -1,6 +1,7 @@
 /** Containers and their processes. */
 export type { CheckpointRequest } from "./checkpoint.ts";
-export { Container, type ContainerParts } from "./container.ts";
+export { Container } from "./container.ts";
+export type { ContainerParts } from "./members.ts";
 export { Orphans } from "./orphans.ts";
 export type { ContainerProcess } from "./process.ts";
 export type { CreateContainer, ExecProcess } from "./request.ts";

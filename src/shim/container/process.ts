@@ -10,6 +10,9 @@ import { Line } from "./line.ts";
 /** How long a deletion waits for output that is still on its way. */
 const drainMsMax = 10_000;
 
+/** What a process that will never run comes to for those who wait. */
+export const neverRan = 255;
+
 export type ProcessStatus = "created" | "running" | "stopped";
 
 export interface Ended {

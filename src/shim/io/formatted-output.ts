@@ -1,9 +1,7 @@
 /** A formatted log as sinks, one for each stream of a process. Owns the log and when it is closed: once both streams are. */
-import { type FormattedLog, isFormattedLog, openFormattedLog } from "../log/mod.ts";
+import type { FormattedLog } from "../log/mod.ts";
 import type { Sink } from "./sink.ts";
 import type { StdioRequest } from "./stdio.ts";
-
-export { isFormattedLog };
 
 type Stream = "stdout" | "stderr";
 
@@ -11,6 +9,8 @@ type Stream = "stdout" | "stderr";
 export async function openFormattedSinks(request: StdioRequest, streams: readonly Stream[]): Promise<Sink[]> {
   const { namespace, containerId, execId, terminal } = request;
   const context = { namespace, containerId, execId, terminal };
+  // Loaded for the first: most shims format nothing, and it is a tenth of a start.
+  const { openFormattedLog } = await import("../log/mod.ts");
   const log = await openFormattedLog(request.stdout, context, request.onLoss ?? (() => {}));
   const open = new Set(streams);
   const closeLast = async (stream: Stream) => {

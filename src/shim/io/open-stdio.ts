@@ -5,14 +5,13 @@
 import { Outputs } from "./outputs.ts";
 import { Stdin } from "./stdin.ts";
 import type { ProcessStdio, StdioRequest } from "./stdio.ts";
-import { Terminal } from "./terminal.ts";
 
 /**
  * Opens the streams of a process that is about to be made. A client's FIFO is waited for at most 30 s, as containerd's shim does.
  * @throws Error in the words of containerd's shim; nothing is left open then
  */
 export async function openStdio(request: StdioRequest): Promise<ProcessStdio> {
-  if (request.terminal) return Terminal.open(request);
+  if (request.terminal) return openTerminal(request);
   const stdin = new Stdin(request.stdin);
   let outputs: Outputs | undefined;
   try {
@@ -23,6 +22,12 @@ export async function openStdio(request: StdioRequest): Promise<ProcessStdio> {
     await outputs?.close();
     throw new Error(`failed to create init process I/O: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Loaded for the first terminal: few containers have one. */
+async function openTerminal(request: StdioRequest): Promise<ProcessStdio> {
+  const { Terminal } = await import("./terminal.ts");
+  return Terminal.open(request);
 }
 
 /**

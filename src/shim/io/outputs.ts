@@ -7,10 +7,11 @@
  *   the process does no such thing.
  */
 import { closeDescriptor } from "../../platform/mod.ts";
+import { isFormattedLog } from "../log/log-scheme.ts";
 import { type BinaryLogger, startBinaryLogger } from "./binary-logger.ts";
 import { openOutput, openToAppend } from "./client-path.ts";
 import { FileSink } from "./file-sink.ts";
-import { isFormattedLog, openFormattedSinks } from "./formatted-output.ts";
+import { openFormattedSinks } from "./formatted-output.ts";
 import { type FifoStream, makeProcessFifo, removeProcessFifo, reopenProcessFifo } from "./process-fifo.ts";
 import { Relay } from "./relay.ts";
 import type { Sink } from "./sink.ts";

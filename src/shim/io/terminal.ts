@@ -4,12 +4,13 @@
  * master.
  */
 import { closeDescriptor, duplicateDescriptor, setBlocking, setWindowSize } from "../../platform/mod.ts";
+import { isFormattedLog } from "../log/log-scheme.ts";
 import { type BinaryLogger, startBinaryLogger } from "./binary-logger.ts";
 import { openOutput, openToAppend } from "./client-path.ts";
 import { Console } from "./console.ts";
 import { DescriptorSink } from "./descriptor-sink.ts";
 import { FileSink } from "./file-sink.ts";
-import { isFormattedLog, openFormattedSinks } from "./formatted-output.ts";
+import { openFormattedSinks } from "./formatted-output.ts";
 import { clientPath } from "./outputs.ts";
 import { Relay } from "./relay.ts";
 import { discard, type Sink } from "./sink.ts";

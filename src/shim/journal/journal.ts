@@ -20,7 +20,6 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { errorCode, type OperationHook, proceed, tryLock } from "../../platform/mod.ts";
 import { type JournalEntry, type JournalRecord, withoutSettled } from "./record.ts";
 
@@ -32,7 +31,11 @@ const compactBytesMin = 64 * 1024;
 /** How often the file may be replaced by its holder between being opened and locked here. */
 const openAttemptsMax = 8;
 
-const sync = promisify(fdatasync);
+/** Without node:util, which would be a good part of a shim's start. */
+const sync = (descriptor: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    fdatasync(descriptor, (error) => (error === null ? resolve() : reject(error)));
+  });
 
 /** Another process writes to the journal: the shim that serves this container lives. */
 export class JournalHeld extends Error {

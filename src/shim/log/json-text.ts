@@ -22,7 +22,9 @@ const escapedPairs = new Uint32Array(0x4000);
 const escapedPairLengths = new Uint8Array(0x4000);
 for (let first = 0x20; first < 0x80; first++) {
   for (let second = 0x20; second < 0x80; second++) {
-    const bytes = [first, second].flatMap((byte) => (byte === quote || byte === backslash ? [backslash, byte] : [byte]));
+    const bytes = [first, second].flatMap((byte) =>
+      byte === quote || byte === backslash ? [backslash, byte] : [byte],
+    );
     const pair = first | (second << 7);
     escapedPairLengths[pair] = bytes.length;
     escapedPairs[pair] = bytes.reduceRight((word, byte) => (word << 8) | byte, 0);

@@ -3,9 +3,7 @@
  * not know pass. Names that Docker has mean what Docker means by them, and errors are in Docker's words (moby, daemon/logger).
  */
 import { byteSize } from "./byte-size.ts";
-
-/** What a formatter is for: Docker's files or those of Kubernetes. */
-export type LogFormat = "json-file" | "cri";
+import { formatOfProtocol, type LogFormat } from "./log-scheme.ts";
 
 export interface LogOptions {
   readonly format: LogFormat;
@@ -35,17 +33,11 @@ const bufferBytesMax = 64 * 1024 * 1024;
 /** Every record repeats them. */
 const attributesBytesMax = 16 * 1024;
 
-const formatOfProtocol: Readonly<Record<string, LogFormat>> = { "json-file:": "json-file", "cri:": "cri" };
 const commonNames = ["max-size", "max-file", "compress", "mode", "max-buffer-size", "on-full"];
 const namesOfFormat: Readonly<Record<LogFormat, readonly string[]>> = {
   "json-file": [...commonNames, "tag"],
   cri: [...commonNames, "max-line-size"],
 };
-
-/** Whether a log URI asks for a formatter of this room. */
-export function isFormattedLog(uri: string): boolean {
-  return Object.keys(formatOfProtocol).some((protocol) => uri.startsWith(`${protocol}//`));
-}
 
 /** Reads a log's URI. @throws Error in Docker's words for what it does not know */
 export function parseLogUri(uri: string, containerId: string): LogOptions {

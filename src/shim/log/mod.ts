@@ -3,6 +3,6 @@
  * The formats, the options and what is guaranteed are in docs/formats/container-logs.md.
  */
 export { type FormattedLog, type LogContext, openFormattedLog } from "./formatted-log.ts";
-export { isFormattedLog } from "./log-options.ts";
+export { isFormattedLog } from "./log-scheme.ts";
 export type { LogLoss } from "./loss-report.ts";
 export type { LogStream } from "./record-encoder.ts";

@@ -4,8 +4,8 @@
  *
  * Owns names, and which containers are one group. It touches no file.
  */
-import { createHash } from "node:crypto";
 import { posix } from "node:path";
+import { sha256 } from "../../platform/mod.ts";
 
 /** Where containerd's shims have their sockets too; short, since the path of a socket may have 107 bytes. */
 export const socketDirectory = "/run/containerd/s";
@@ -53,8 +53,6 @@ export function groupOf(
  */
 export function addressOfShim(daemonAddress: string, namespace: string, group: string | undefined): string {
   const owner = posix.join(daemonAddress, namespace);
-  const name = createHash("sha256")
-    .update(group === undefined ? owner : `${owner}/${group}`)
-    .digest("hex");
+  const name = sha256(group === undefined ? owner : `${owner}/${group}`);
   return `unix://${socketDirectory}/${name}`;
 }

@@ -4,7 +4,7 @@
  *
  * Owns the sockets' directory. What is decided by looking and then done is done under a lock on that directory.
  */
-import { chmodSync, closeSync, constants, fstatSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { chmodSync, closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -47,6 +47,19 @@ export async function closeServed(server: TtrpcServer, address: string): Promise
     closeSync(directory);
   }
   await closing;
+}
+
+/** Removes the socket that a shim left which was killed. One that a shim listens at stays, and nothing there is no error. */
+export async function removeUnlessServed(address: string): Promise<void> {
+  const path = socketPathOfAddress(address);
+  if (!existsSync(path)) return;
+  const directory = openSocketDirectory(dirname(path));
+  try {
+    await lock(directory, dirname(path));
+    if (!(await isServed(address))) rmSync(path, { force: true });
+  } finally {
+    closeSync(directory);
+  }
 }
 
 /** True when a process listens at the address; it may be too busy to answer. */

@@ -26,7 +26,10 @@ import { timestampFromUnixNano } from "../../wire/time.ts";
 import { endRuntimesOf } from "../runc/mod.ts";
 import { Journal, JournalHeld, type JournalState, journalState } from "../journal/mod.ts";
 import { StatusCode, TtrpcClosed, TtrpcError } from "../ttrpc/mod.ts";
-import { readAddress } from "./bundle.ts";
+import { addressOfShim, groupingOf, groupOf } from "./address.ts";
+import { annotationsOf, readAddress } from "./bundle.ts";
+import { removeUnlessServed } from "./claim.ts";
+import type { CommandLine } from "./command-line.ts";
 import { LivingShim } from "./living-shim.ts";
 
 /** As long as containerd asks for a task's state; together these are less than the 5 s that it gives this action. */
@@ -69,6 +72,21 @@ export async function deleteBundle(
   } finally {
     await journal?.close();
   }
+}
+
+/**
+ * Removes the socket where the bundle's shim listened, or would have listened: one that was killed early has told nobody of it. A socket that a shim
+ * listens at stays. `grouping` is the word of SHIPLOG_SHIM_GROUPING.
+ */
+export async function removeSockets(
+  { namespace, id, address: daemonAddress }: CommandLine,
+  bundle: string,
+  grouping: string | undefined,
+): Promise<void> {
+  const told = readAddress(bundle);
+  if (told !== undefined) await removeUnlessServed(told);
+  const group = groupOf(groupingOf(grouping), id, annotationsOf(bundle));
+  await removeUnlessServed(addressOfShim(daemonAddress, namespace, group));
 }
 
 /** Undefined when no shim lives that knows of the container. */

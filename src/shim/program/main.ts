@@ -75,13 +75,19 @@ async function spare(starter: number): Promise<void> {
   keepMemorySmall();
 }
 
-async function remove({ namespace, id, bundle }: CommandLine): Promise<void> {
+async function remove(line: CommandLine): Promise<void> {
+  const { namespace, id, bundle } = line;
   if (namespace === "") throw new Error("shim namespace cannot be empty");
-  const { deleteBundle } = await import("./delete.ts");
+  const { deleteBundle, removeSockets } = await import("./delete.ts");
   const { DeleteResponse } = await import("../../wire/gen/containerd/task/v2/shim.ts");
+  const grouping = process.env.SHIPLOG_SHIM_GROUPING;
   dropOwnVariables();
   const place = bundle ?? join(dirname(process.cwd()), id);
-  const deleted = await deleteBundle(namespace, id, place, (text) => process.stderr.write(`${text}\n`));
+  const warn = (text: string) => process.stderr.write(`${text}\n`);
+  const deleted = await deleteBundle(namespace, id, place, warn);
+  await removeSockets(line, place, grouping).catch((error: Error) =>
+    warn(`remove the shim's socket: ${error.message}`),
+  );
   process.stdout.write(DeleteResponse.encode(deleted).finish());
 }
 

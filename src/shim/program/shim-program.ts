@@ -6,12 +6,13 @@
  * task service's, and outlive it.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { becomeSubreaper, nameProcess, peerOf } from "../../platform/mod.ts";
+import { becomeSubreaper, nameProcess, peerOf, withTimeout } from "../../platform/mod.ts";
 import { type AdoptResponse, ShimDefinition } from "../../wire/gen/shiplog/shim/v1/shim.ts";
 import { adjustOomScore, joinShimCgroup } from "../cgroup/mod.ts";
+import { ShimError } from "../error.ts";
 import { JournalHeld } from "../journal/mod.ts";
 import { Publisher } from "../publisher/mod.ts";
-import { type CallStatus, TtrpcClosed, TtrpcServer } from "../ttrpc/mod.ts";
+import { type CallStatus, StatusCode, TtrpcClosed, TtrpcError, TtrpcServer } from "../ttrpc/mod.ts";
 import { addressOfShim, groupOf } from "./address.ts";
 import { taskVersion } from "./answer.ts";
 import { type Assignment, adoptRequestOf, assignmentOfAdopt, shimCgroupOf } from "./assignment.ts";
@@ -24,8 +25,17 @@ import type { MakeTaskService, TaskService } from "./task-service.ts";
 /** How long a start that was given this shim's address counts as a container to come. */
 const promiseMs = 60_000;
 
+/**
+ * How long a shim stays without a container and unasked. A daemon that died between a start and its create, or a client that deleted a container past
+ * its daemon, never asks for the end.
+ */
+const forgottenMs = 60_000;
+
 /** How long the end waits for the daemon to take the last events; what it then has not taken is in the journals. */
 const lastEventsMsMax = 5_000;
+
+/** How long all of the end may take. Each part has a bound of its own, which is less. */
+const endMsMax = 30_000;
 
 /** How often a shim that ends while it is asked may be replaced, by this one or another, before a start gives up. */
 const attemptsMax = 5;
@@ -38,6 +48,8 @@ const predecessorAskEveryMs = 20;
 const lookMsMax = 5_000;
 
 export interface ServiceParts {
+  /** Shorter for tests than it is by default. */
+  readonly forgottenMs?: number;
   readonly makeTaskService: MakeTaskService;
   /** What an error of the service comes to on the wire. */
   readonly statusOf: (error: unknown) => CallStatus;
@@ -93,6 +105,10 @@ async function isAdopted(address: string, assignment: Assignment): Promise<boole
     return true;
   } catch (error) {
     if (error instanceof TtrpcClosed) return false;
+    if (error instanceof TtrpcError && error.code === StatusCode.Unavailable) {
+      await delay(predecessorAskEveryMs);
+      return false;
+    }
     throw new Error(`the shim at ${address} lives and does not take the container: ${(error as Error).message}`, {
       cause: error,
     });
@@ -110,18 +126,17 @@ export class ShimProgram {
   readonly #log: ShimLog;
   readonly #promised = new Map<string, NodeJS.Timeout>();
   readonly #ready = Promise.withResolvers<void>();
+  readonly #forgottenMs: number;
+  #forgotten: NodeJS.Timeout | undefined;
   #endWanted = false;
   #ending = false;
 
   /** `group` is undefined when it is the whole namespace. */
-  constructor(
-    assignment: Assignment,
-    group: string | undefined,
-    address: string,
-    { makeTaskService, statusOf }: ServiceParts,
-  ) {
+  constructor(assignment: Assignment, group: string | undefined, address: string, parts: ServiceParts) {
+    const { makeTaskService, statusOf } = parts;
     const { namespace, bundle, ttrpcAddress, joinsContainerCgroup, debug } = assignment;
     this.address = address;
+    this.#forgottenMs = parts.forgottenMs ?? forgottenMs;
     this.#assignment = assignment;
     this.#log = openLog(bundle, { debug });
     const { log } = this.#log;
@@ -134,6 +149,7 @@ export class ShimProgram {
       log,
       joinsCgroupOf,
       arrived: (id: string) => this.#release(id),
+      departed: () => this.#waitForgotten(),
       shutDown: (id: string) => this.#shutDown(id),
     };
     this.#service = makeTaskService(context);
@@ -197,7 +213,7 @@ export class ShimProgram {
         `serve ${bundle}: this shim is for namespace ${this.#assignment.namespace} of ${this.#assignment.daemonAddress}`,
       );
     }
-    if (this.#ending) throw new Error(`serve ${bundle}: this shim is ending`);
+    if (this.#ending) throw new ShimError(StatusCode.Unavailable, `serve ${bundle}: this shim is ending`);
     await this.#serve(id, bundle);
     return { address: this.address, version: taskVersion, serves: true };
   }
@@ -209,7 +225,12 @@ export class ShimProgram {
     this.#log.log("info", "shim ends", { reason, pid: process.pid });
     // The reply to the call that asked for it goes out first.
     await new Promise((resolve) => setImmediate(resolve));
-    await this.#close();
+    try {
+      await withTimeout(this.#close(), endMsMax);
+    } catch (error) {
+      this.#log.log("error", "the shim's end", { error });
+    }
+    // Whatever went wrong: what is left of a shim that nobody can reach is of no use to anyone.
     process.exit(0);
   }
 
@@ -257,7 +278,7 @@ export class ShimProgram {
   #promise(id: string): void {
     this.#release(id);
     const lapse = () => {
-      this.#promised.delete(id);
+      this.#release(id);
       if (this.#endWanted) this.#endIfIdle("no container came");
     };
     this.#promised.set(id, setTimeout(lapse, promiseMs).unref());
@@ -266,6 +287,13 @@ export class ShimProgram {
   #release(id: string): void {
     clearTimeout(this.#promised.get(id));
     this.#promised.delete(id);
+    this.#waitForgotten();
+  }
+
+  /** Begins the time anew after which a shim that then has nothing to do ends by itself. Each change of what it has begins it. */
+  #waitForgotten(): void {
+    clearTimeout(this.#forgotten);
+    this.#forgotten = setTimeout(() => this.#endIfIdle("nobody has asked anything of it"), this.#forgottenMs).unref();
   }
 
   #shutDown(id: string): void {
@@ -280,6 +308,8 @@ export class ShimProgram {
 
   async #close(): Promise<void> {
     const closing = closeServed(this.#server, this.address);
+    // What it comes to is looked at last, and may be there first.
+    closing.catch(() => {});
     await this.#publisher.drained(lastEventsMsMax);
     this.#publisher.close();
     await this.#service.close();

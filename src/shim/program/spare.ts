@@ -4,9 +4,11 @@
  *
  * Owns the wait. It ends with its caller: when the socket closes before anything was adopted.
  */
+import { execFile } from "node:child_process";
 import { Socket } from "node:net";
 import { nameProcess } from "../../platform/mod.ts";
 import { ShimDefinition } from "../../wire/gen/shiplog/shim/v1/shim.ts";
+import { cgroupOfProcess } from "../cgroup/mod.ts";
 import { TtrpcServer } from "../ttrpc/mod.ts";
 import { taskVersion } from "./answer.ts";
 import { type Assignment, assignmentOfAdopt } from "./assignment.ts";
@@ -49,6 +51,14 @@ export function waitForWork(
     if (!adopted) process.exit(0);
   });
   server.serve(caller);
+  warmUp();
+}
+
+/** What the first container would otherwise wait for: the engine reads and compiles much of it only when it is used. */
+function warmUp(): void {
+  cgroupOfProcess(process.pid);
+  // The result does not matter.
+  execFile("true", { cwd: "/" }, () => {});
 }
 
 /** Daemons and people find a shim by its command line. */

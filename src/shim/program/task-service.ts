@@ -18,6 +18,8 @@ export interface ServiceContext {
   readonly joinsCgroupOf: (id: string) => boolean;
   /** The service has container `id` now: the shim needs no promise to stay for it. */
   readonly arrived: (id: string) => void;
+  /** The service has a container less, or one that was to come did not. */
+  readonly departed: () => void;
   /**
    * A Shutdown call has come for container `id`. The shim ends soon after if the service has no container left, and no start that is under way has
    * been promised its service.

@@ -158,7 +158,10 @@ export class Publisher {
       this.#client = client;
     }
     const envelope = { timestamp: timestampFromUnixNano(timestamp), namespace, topic, event };
-    const metadata = { "containerd-namespace-ttrpc": namespace, ...(acknowledged !== undefined && { [whenDurable]: "true" }) };
+    const metadata = {
+      "containerd-namespace-ttrpc": namespace,
+      ...(acknowledged !== undefined && { [whenDurable]: "true" }),
+    };
     await this.#client.call(EventsDefinition, "forward", { envelope }, { timeoutMs: forwardMsMax, metadata });
   }
 
@@ -209,7 +212,8 @@ export class Publisher {
   }
 
   #recovered(): void {
-    if (this.#failures > 0) this.#options.onTrouble?.(`the daemon takes events again; ${this.#dropped} were lost so far`);
+    if (this.#failures > 0)
+      this.#options.onTrouble?.(`the daemon takes events again; ${this.#dropped} were lost so far`);
     this.#failures = 0;
   }
 }

@@ -5,7 +5,7 @@
  */
 import { systemClock } from "../../platform/mod.ts";
 import { ProcessDetails } from "../../wire/gen/containerd/runc/v1/options.ts";
-import { TaskDefinition } from "../../wire/gen/containerd/task/v2/shim.ts";
+import { type DeleteResponse, TaskDefinition } from "../../wire/gen/containerd/task/v2/shim.ts";
 import { Status } from "../../wire/gen/containerd/types/task/task.ts";
 import type { Timestamp } from "../../wire/gen/google/protobuf/timestamp.ts";
 import { timestampFromUnixNano } from "../../wire/time.ts";
@@ -15,6 +15,7 @@ import { Journal, journalState } from "../journal/mod.ts";
 import type { ServiceContext, TaskService } from "../program/task-service.ts";
 import { endRuntimesOf, Runc } from "../runc/mod.ts";
 import { StatusCode, type TtrpcHandlers, type TtrpcServer } from "../ttrpc/mod.ts";
+import { forgetLastAnswer, keepLastAnswer } from "./last-answer.ts";
 import { checkpointOf, createContainerOf, createContainerOfRecord, execProcessOf } from "./request.ts";
 
 type Handlers = TtrpcHandlers<typeof TaskDefinition>;
@@ -36,6 +37,8 @@ class Service implements TaskService {
   readonly #containers = new Map<string, Container>();
   /** Ids that are being created or taken over: a second create is refused at once. */
   readonly #coming = new Set<string>();
+  /** Those of them whose daemon has asked for the shim's end meanwhile: nobody wants them any more. */
+  readonly #givenUp = new Set<string>();
 
   readonly #orphans: Orphans;
 
@@ -69,6 +72,7 @@ class Service implements TaskService {
       }
     } finally {
       this.#coming.delete(id);
+      this.#givenUp.delete(id);
     }
   }
 
@@ -115,6 +119,15 @@ class Service implements TaskService {
     };
   }
 
+  /** Without it the answer is found out from the journal. */
+  #keepLastAnswer(bundle: string, answer: DeleteResponse): void {
+    try {
+      keepLastAnswer(bundle, answer);
+    } catch (error) {
+      this.#trouble("keep the answer of a deletion", error);
+    }
+  }
+
   #trouble(text: string, error: unknown): void {
     this.#context.log("warning", text, { error: error instanceof Error ? error.message : JSON.stringify(error) });
   }
@@ -136,7 +149,13 @@ class Service implements TaskService {
           const wanted = createContainerOf(this.#context.namespace, request);
           const journal = await Journal.open(bundle);
           try {
+            forgetLastAnswer(bundle);
             const container = await Container.create(wanted, this.#parts(id, journal));
+            if (this.#givenUp.has(id)) {
+              await container.delete();
+              await container.close();
+              throw new Error(`container ${id} was given up while it was created`);
+            }
             this.#add(id, container);
             return { pid: container.pid };
           } catch (error) {
@@ -145,17 +164,22 @@ class Service implements TaskService {
           }
         } finally {
           this.#coming.delete(id);
+          this.#givenUp.delete(id);
+          this.#context.departed();
         }
       },
       start: async ({ id, execId }) => ({ pid: await this.#container(id).start(execId) }),
       delete: async ({ id, execId }) => {
         const container = this.#container(id);
         const { pid, exitStatus, exitedAt } = await (execId === "" ? container.delete() : container.deleteExec(execId));
+        const answer = { pid, exitStatus, exitedAt: timestampFromUnixNano(exitedAt === 0n ? undefined : exitedAt) };
         if (execId === "") {
           this.#containers.delete(id);
           await container.close();
+          this.#keepLastAnswer(container.bundle, answer);
+          this.#context.departed();
         }
-        return { pid, exitStatus, exitedAt: timestampFromUnixNano(exitedAt === 0n ? undefined : exitedAt) };
+        return answer;
       },
       exec: async (request) => {
         await this.#container(request.id).exec(execProcessOf(request));
@@ -224,6 +248,8 @@ class Service implements TaskService {
       },
       connect: async ({ id }) => ({ shimPid: process.pid, taskPid: this.#containers.get(id)?.pid ?? 0, version: "" }),
       shutdown: async ({ id }) => {
+        // The daemon has lost patience with its create, or its client has.
+        if (this.#coming.has(id)) this.#givenUp.add(id);
         this.#context.shutDown(id);
         return {};
       },

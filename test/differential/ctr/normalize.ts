@@ -30,6 +30,9 @@ export function normalize(text: string, { daemon, namespace, registry }: Own): s
       .replace(/extract-\d+-\S+/g, "extract-RANDOM")
       .replace(/view-\d+-[\w-]{4}/g, "view-RANDOM")
       .replace(/containerd-mount\d+/g, "containerd-mountRANDOM")
+      .replace(/(current|peak) usage: \d+/g, "$1 usage: BYTES")
+      // Go's list of errors, of one.
+      .replace(/1 error occurred:\s+\* (.*)\s+/g, "$1")
       .replace(/"pid":\d+/g, '"pid":PID')
       .replace(/^((?:\S+ +)?)\d+( +(?:RUNNING|STOPPED|PAUSED|CREATED|-|&ProcessDetails|exec_id:))/gm, "$1PID$2")
       .replace(/snapshotter\.v1\.\w+\/snapshots\/\w+/g, "SNAPSHOT")

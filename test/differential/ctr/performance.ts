@@ -14,7 +14,7 @@ import { runtimeSpec } from "../../harness/spec.ts";
 import { plain } from "../plain.ts";
 import { normalize } from "./normalize.ts";
 import { Scene } from "./scene.ts";
-import type { Act, Script, ScriptStep, Setting, Step } from "./step.ts";
+import type { Act, Script, ScriptStep, Setting } from "./step.ts";
 
 export interface Answer {
   /** The command, or the name of the act. */
@@ -54,7 +54,11 @@ export async function performOn(
   as: string,
 ): Promise<Performance> {
   const daemon = await make();
-  t.after(() => daemon.dispose());
+  let scene: Scene | undefined;
+  t.after(async () => {
+    await scene?.close();
+    await daemon.dispose();
+  });
   const registry = await Registry.start();
   t.after(() => registry.close());
   const files = join(daemon.paths.directory, script.name);
@@ -71,8 +75,7 @@ export async function performOn(
   // Containers of other users have to find their root.
   await chmod(daemon.paths.directory, 0o711);
   await furnish(setting, join(directory, "base"));
-  const scene = await Scene.open(daemon, setting);
-  t.after(() => scene.close());
+  scene = await Scene.open(daemon, setting);
   return perform(script, scene, newer);
 }
 
@@ -85,11 +88,16 @@ async function perform(script: Script, scene: Scene, newer: boolean): Promise<Pe
     if ("act" in step) answers.push(await outcomeOf(step, scene, tidy));
     else if (newer || step.newer !== true) answers.push(await answerOf(step, scene, tidy, newer));
   }
-  const events = (await scene.end()).map(tidy).filter((event) => !script.untold?.test(event));
+  const seen = (await scene.end()).map(tidy);
+  // Never twice, whoever is there to be told.
+  const events = seen.filter((event, index) => !script.untold?.test(event) || seen.indexOf(event) !== index);
   // 1.7 tells of the snapshots that it collects, 1.6 and shiplog of those that clients remove; both are in the tests of collection.
   const compared = newer ? events.filter((event) => !event.includes(" /snapshot/remove ")) : events;
   // The kernel may tell of one kill more than once.
-  return { answers, events: compared.filter((event, index) => !event.includes("/tasks/oom") || event !== compared[index - 1]) };
+  return {
+    answers,
+    events: compared.filter((event, index) => !event.includes("/tasks/oom") || event !== compared[index - 1]),
+  };
 }
 
 type Tidy = (text: string) => string;
@@ -115,7 +123,8 @@ async function outcomeOf({ name, act }: Act, scene: Scene, tidy: Tidy): Promise<
     return { command: name, code: 0, output: value === undefined ? [] : [tidy(JSON.stringify(value))], errors: [] };
   } catch (error) {
     const { code, details } = error as Partial<ServiceError>;
-    if (typeof code === "number" && details !== undefined) return { command: name, code, output: [], errors: [tidy(details)] };
+    if (typeof code === "number" && details !== undefined)
+      return { command: name, code, output: [], errors: [tidy(details)] };
     throw new Error(`"${name}" on ${scene.daemon.name}`, { cause: error });
   }
 }

@@ -117,7 +117,7 @@ class Reader {
   }
 
   async upTo(text: string): Promise<string> {
-    await eventually(`${this.#path} says ${JSON.stringify(text)}, not ${JSON.stringify(this.#text)}`, () => this.#text.includes(text) || undefined);
+    await eventually(`${this.#path} says ${text}`, () => this.#text.includes(text) || undefined);
     const end = this.#text.indexOf(text) + text.length;
     const said = this.#text.slice(0, end);
     this.#text = this.#text.slice(end);

@@ -62,15 +62,21 @@ export const plain = (...command: readonly string[]): ScriptStep => ({ command }
 /** A line for the shell. */
 export const shell = (command: string, rest: Omit<ScriptStep, "command"> = {}): ScriptStep => ({ command, ...rest });
 
+/** What ctr has no command for. */
+export const act = (name: string, does: Act["act"]): Act => ({ name, act: does });
+
 /**
  * A process on a terminal, through ctr and a terminal of its own: `line` runs `sh -c` with what is added to it. The process waits for the size that the
  * terminal has, and ends when it is told to, after its output has been seen: a client may not have opened its end yet when a process ends at once, and
  * gives up then.
  */
 export const terminal = (line: string, name: string): ScriptStep => {
-  const process = 'stty -echo; until [ "$(stty size 2>/dev/null)" = "30 100" ]; do sleep 0.02; done; test -t 0 && echo a terminal; read line; exit $line';
+  const process =
+    'stty -echo; until [ "$(stty size 2>/dev/null)" = "30 100" ]; do sleep 0.02; done; test -t 0 && echo a terminal; read line; exit $line';
   const inside = `stty rows 30 cols 100 -echo; ${line} sh -c '${process}'`;
   const seen = `${name}.seen`;
-  const types = `until grep -q 'a terminal' ${seen} 2>/dev/null; do sleep 0.02; done; echo 4`;
-  return shell(`set -o pipefail; (${types}) | script -qec ${JSON.stringify(inside).replaceAll("$", "\\$")} /dev/null | tee ${seen}`);
+  const types = `for i in $(seq 1000); do grep -q 'a terminal' ${seen} 2>/dev/null && break; sleep 0.02; done; echo 4`;
+  return shell(
+    `set -o pipefail; (${types}) | script -qec ${JSON.stringify(inside).replaceAll("$", "\\$")} /dev/null | tee ${seen}`,
+  );
 };

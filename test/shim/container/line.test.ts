@@ -25,7 +25,10 @@ test("a line refuses work when too much waits, and takes work again when that is
   const line = new Line();
   const hung = Promise.withResolvers<void>();
   const waiting = Array.from({ length: waitingMax + 1 }, () => line.run(() => hung.promise));
-  await assert.rejects(line.run(async () => {}), { code: StatusCode.ResourceExhausted });
+  await assert.rejects(
+    line.run(async () => {}),
+    { code: StatusCode.ResourceExhausted },
+  );
   hung.resolve();
   await Promise.all(waiting);
   assert.equal(await line.run(async () => 7), 7);

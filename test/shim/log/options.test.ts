@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { test } from "node:test";
-import { isFormattedLog, parseLogUri } from "../../../src/shim/log/log-options.ts";
+import { parseLogUri } from "../../../src/shim/log/log-options.ts";
+import { isFormattedLog } from "../../../src/shim/log/log-scheme.ts";
 import { temporaryDirectory } from "../../harness/temporary.ts";
 import { openLog } from "./log-files.ts";
 

@@ -18,9 +18,22 @@ test("a shim's address is the one that containerd's shim has", { timeout: 20_000
   const annotations = { "io.kubernetes.cri.sandbox-id": "sandbox", "io.containerd.runc.v2.group": "group.1" };
   await writeFile(join(bundle, "config.json"), JSON.stringify({ annotations }));
   await run("mkfifo", [join(bundle, "log")]);
-  const args = ["-namespace", "ns", "-address", `${directory}//grpc`, "-publish-binary", "/bin/true", "-id", "one", "start"];
+  const args = [
+    "-namespace",
+    "ns",
+    "-address",
+    `${directory}//grpc`,
+    "-publish-binary",
+    "/bin/true",
+    "-id",
+    "one",
+    "start",
+  ];
   // The server that is left behind waits for a reader of its log, and is ended by the pid that its socket tells.
-  const starting = run("containerd-shim-runc-v2", args, { cwd: bundle, env: { PATH: process.env.PATH, TTRPC_ADDRESS: `${directory}/t` } });
+  const starting = run("containerd-shim-runc-v2", args, {
+    cwd: bundle,
+    env: { PATH: process.env.PATH, TTRPC_ADDRESS: `${directory}/t` },
+  });
   starting.child.stdin!.end();
   const address = (await starting).stdout.trim();
   try {
@@ -47,7 +60,8 @@ test("containers are grouped as asked", () => {
 
 test("a group's name leads to no other namespace's shim", () => {
   const others = addressOfShim("/run/d", "other", "c");
-  for (const group of ["../other/c", "./../other/c", "/../other/c"]) assert.notEqual(addressOfShim("/run/d", "ns", group), others);
+  for (const group of ["../other/c", "./../other/c", "/../other/c"])
+    assert.notEqual(addressOfShim("/run/d", "ns", group), others);
   assert.notEqual(addressOfShim("/run/d", "ns", undefined), addressOfShim("/run/d", "ns", "ns"));
   assert.notEqual(addressOfShim("/run/d", "ns", "."), addressOfShim("/run/d", "ns", undefined));
 });

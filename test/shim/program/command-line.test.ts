@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { answerText } from "../../../src/shim/program/answer.ts";
-import { assignmentOfAdopt, adoptRequestOf, assignmentOfStart, shimCgroupOf } from "../../../src/shim/program/assignment.ts";
+import {
+  assignmentOfAdopt,
+  adoptRequestOf,
+  assignmentOfStart,
+  shimCgroupOf,
+} from "../../../src/shim/program/assignment.ts";
 import { parseCommandLine } from "../../../src/shim/program/command-line.ts";
 import { Options } from "../../../src/wire/gen/containerd/runc/v1/options.ts";
 import { Any } from "../../../src/wire/gen/google/protobuf/any.ts";
 
 test("a command line is read as Go reads it", () => {
-  const line = parseCommandLine("-namespace ns --address=/run/c.sock -publish-binary /bin/c -id x1 -debug start".split(" "));
+  const line = parseCommandLine(
+    "-namespace ns --address=/run/c.sock -publish-binary /bin/c -id x1 -debug start".split(" "),
+  );
   assert.deepEqual(line, {
     namespace: "ns",
     id: "x1",
@@ -36,9 +43,16 @@ test("an answer is the bare address, but for daemons that speak a later version"
 });
 
 test("an assignment is the same from a command line and from an Adopt call", () => {
-  const options = { typeUrl: "containerd.runc.v1.Options", value: Buffer.from(Options.encode(Options.create({ shimCgroup: "/shims" })).finish()) };
+  const options = {
+    typeUrl: "containerd.runc.v1.Options",
+    value: Buffer.from(Options.encode(Options.create({ shimCgroup: "/shims" })).finish()),
+  };
   const line = parseCommandLine("-namespace ns -address /run/c.sock -id x1 start".split(" "));
-  const environment = { TTRPC_ADDRESS: "/run/c.sock.ttrpc", SHIPLOG_SHIM_GROUPING: "namespace", SHIPLOG_SHIM_CGROUP: "container" };
+  const environment = {
+    TTRPC_ADDRESS: "/run/c.sock.ttrpc",
+    SHIPLOG_SHIM_GROUPING: "namespace",
+    SHIPLOG_SHIM_CGROUP: "container",
+  };
   const assignment = assignmentOfStart(line, environment, "/b/x1", Any.encode(options).finish());
   assert.deepEqual(
     { ...assignment, options: undefined },
@@ -62,7 +76,10 @@ test("an assignment that makes no sense is refused", () => {
   const line = parseCommandLine("-namespace ns -address /run/c.sock -id x1 start".split(" "));
   const nothing = new Uint8Array();
   assert.throws(() => assignmentOfStart({ ...line, namespace: "" }, {}, "/b", nothing), /namespace cannot be empty/);
-  assert.throws(() => assignmentOfStart(line, { SHIPLOG_SHIM_GROUPING: "pod" }, "/b", nothing), /"pod": not one of container, sandbox, namespace/);
+  assert.throws(
+    () => assignmentOfStart(line, { SHIPLOG_SHIM_GROUPING: "pod" }, "/b", nothing),
+    /"pod": not one of container, sandbox, namespace/,
+  );
   assert.throws(() => assignmentOfStart(line, { SHIPLOG_SHIM_CGROUP: "own" }, "/b", nothing), /not "container"/);
   assert.throws(() => assignmentOfStart(line, {}, "/b", Buffer.from("junk")));
   assert.equal(shimCgroupOf({ typeUrl: "runtimeoptions.v1.Options", value: Buffer.from("junk") }), undefined);

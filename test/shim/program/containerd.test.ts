@@ -36,11 +36,26 @@ async function ok(daemon: TestDaemon, args: readonly string[]): Promise<string> 
 }
 
 const runDetached = (daemon: TestDaemon, id: string, flags: readonly string[], command: string) =>
-  ok(daemon, ["run", "-d", "--null-io", "--runtime", "io.containerd.shiplog.v1", ...flags, imageName, id, "sh", "-c", command]);
+  ok(daemon, [
+    "run",
+    "-d",
+    "--null-io",
+    "--runtime",
+    "io.containerd.shiplog.v1",
+    ...flags,
+    imageName,
+    id,
+    "sh",
+    "-c",
+    command,
+  ]);
 
-const pidOf = async (daemon: TestDaemon, id: string) => Number(new RegExp(`^${id} +(\\d+)`, "m").exec(await ok(daemon, ["tasks", "ls"]))![1]);
+const pidOf = async (daemon: TestDaemon, id: string) =>
+  Number(new RegExp(`^${id} +(\\d+)`, "m").exec(await ok(daemon, ["tasks", "ls"]))![1]);
 
-test("a container of containerd's on our shim outlives containerd, which finds its exit when it is back", { timeout: 90_000 }, async (t) => {
+test("a container of containerd's on our shim outlives containerd, which finds its exit when it is back", {
+  timeout: 90_000,
+}, async (t) => {
   const daemon = await daemonWithImage(t);
   const flag = await temporaryDirectory(t);
   const mount = `type=bind,src=${flag},dst=/flag,options=rbind:ro`;
@@ -75,18 +90,33 @@ test("containerd clears away a container whose shim was killed, by our delete", 
   assert.deepEqual(await runcTraces(namespace), []);
 });
 
-test("containerd takes a loss of output, a type of event that it does not know, and what comes after it", { timeout: 90_000 }, async (t) => {
+test("containerd takes a loss of output, a type of event that it does not know, and what comes after it", {
+  timeout: 90_000,
+}, async (t) => {
   const daemon = await daemonWithImage(t);
   const disk = await smallDisk(t);
   const events = await CtrEvents.start(daemon.address);
   await disk.fill(0);
   const log = `cri://${disk.directory}/log?on-full=drop`;
   const script = "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i + 1)); done; exec sleep 1000";
-  await ok(daemon, ["run", "-d", "--log-uri", log, "--runtime", "io.containerd.shiplog.v1", imageName, "one", "sh", "-c", script]);
+  await ok(daemon, [
+    "run",
+    "-d",
+    "--log-uri",
+    log,
+    "--runtime",
+    "io.containerd.shiplog.v1",
+    imageName,
+    "one",
+    "sh",
+    "-c",
+    script,
+  ]);
   const bundle = join(daemon.paths.state, "io.containerd.runtime.v2.task", namespace, "one");
   const entries = () => readJournal(bundle)!;
   const lost = () => entries().find(({ record }) => record.type === "outputLost");
-  const isTaken = (number: number) => entries().some(({ record }) => record.type === "acknowledged" && record.record === number);
+  const isTaken = (number: number) =>
+    entries().some(({ record }) => record.type === "acknowledged" && record.record === number);
   const { number, record } = await eventually("the loss is written down", lost);
   const kept = (await readLog(`${disk.directory}/log`, "cri")).length;
   assert.equal(record.type === "outputLost" && record.lines, 1000 - kept);
@@ -100,7 +130,9 @@ test("containerd takes a loss of output, a type of event that it does not know, 
   await eventually("no shim is left", async () => ((await shimsOf(daemon.address)).length === 0 ? true : undefined));
 });
 
-test("the containers of a sandbox share a shim under containerd, and each ends by itself", { timeout: 90_000 }, async (t) => {
+test("the containers of a sandbox share a shim under containerd, and each ends by itself", {
+  timeout: 90_000,
+}, async (t) => {
   const daemon = await daemonWithImage(t);
   const ids = ["a", "b", "c"];
   const annotation = ["--annotation", "io.kubernetes.cri.sandbox-id=pod"];
@@ -109,7 +141,9 @@ test("the containers of a sandbox share a shim under containerd, and each ends b
   for (const id of ids) {
     const pid = await pidOf(daemon, id);
     await ok(daemon, ["tasks", "kill", "-s", "SIGKILL", id]);
-    await eventually(`${id} has ended`, async () => (/STOPPED/.test(await ok(daemon, ["tasks", "ls"])) ? true : undefined));
+    await eventually(`${id} has ended`, async () =>
+      /STOPPED/.test(await ok(daemon, ["tasks", "ls"])) ? true : undefined,
+    );
     assert.match((await ctr(daemon.address, namespace, ["tasks", "rm", id])).stderr, /exit code 137/);
     assert.ok(!(await isRunning(pid)));
     await ok(daemon, ["containers", "rm", id]);

@@ -69,13 +69,18 @@ async function container(t: TestContext) {
   const { bundle, root } = made;
   const pidFile = join(bundle, "init.pid");
   await write(bundle, [creating(root)]);
-  const runc = spawn("runc", ["--root", root, "run", "--detach", "--bundle", bundle, "--pid-file", pidFile, id], { stdio: "ignore" });
+  const runc = spawn("runc", ["--root", root, "run", "--detach", "--bundle", bundle, "--pid-file", pidFile, id], {
+    stdio: "ignore",
+  });
   const [code] = await once(runc, "exit");
   assert.equal(code, 0);
   const pid = Number(await readFile(pidFile, "utf8"));
   const startTime = processStartTime(pid)!;
   t.after(() => run("runc", ["--root", root, "delete", "--force", id]).catch(() => {}));
-  await write(bundle, [{ type: "created", at: "2", pid, startTime }, { type: "started", at: "3" }]);
+  await write(bundle, [
+    { type: "created", at: "2", pid, startTime },
+    { type: "started", at: "3" },
+  ]);
   return { ...made, pid, startTime };
 }
 
@@ -90,7 +95,11 @@ async function isGone(root: string): Promise<boolean> {
 }
 
 /** A shim that lives, as far as delete sees of it. */
-async function livingShim(t: TestContext, bundle: string, handlers: TtrpcHandlers<typeof TaskDefinition>): Promise<void> {
+async function livingShim(
+  t: TestContext,
+  bundle: string,
+  handlers: TtrpcHandlers<typeof TaskDefinition>,
+): Promise<void> {
   const server = new TtrpcServer();
   server.register(TaskDefinition, handlers);
   const path = join(bundle, "..", "shim.sock");
@@ -112,7 +121,9 @@ test("delete kills the container of a dead shim, removes and unmounts it", { tim
 test("delete tells the true exit where the journal has it", { timeout: 30_000 }, async (t) => {
   const { bundle, rootfs, root, pid } = await container(t);
   await end(pid);
-  await write(bundle, [{ type: "exited", execId: "", pid, exitStatus: 42, exitedAt: "1700000000000000005", known: true, oomKilled: false }]);
+  await write(bundle, [
+    { type: "exited", execId: "", pid, exitStatus: 42, exitedAt: "1700000000000000005", known: true, oomKilled: false },
+  ]);
   const deleted = await deleteBundle(namespace, id, bundle, noWarnings);
   assert.deepEqual([deleted.pid, deleted.exitStatus], [pid, 42]);
   assert.equal(unixNanoFromTimestamp(deleted.exitedAt), 1700000000000000005n);
@@ -141,7 +152,10 @@ test("delete touches nothing while the container and its shim live", async (t) =
   const { bundle, rootfs } = await bundleOf(t);
   const state = StateResponse.create({ id, pid: 77, status: Status.RUNNING });
   await livingShim(t, bundle, { state: async () => state, delete: async () => assert.fail("deleted") });
-  await assert.rejects(deleteBundle(namespace, id, bundle, noWarnings), /container one \(process 77\) runs and its shim at .* lives: nothing is deleted/);
+  await assert.rejects(
+    deleteBundle(namespace, id, bundle, noWarnings),
+    /container one \(process 77\) runs and its shim at .* lives: nothing is deleted/,
+  );
   assert.ok(isMounted(rootfs));
 });
 

@@ -17,7 +17,18 @@ function spareOf(workshop: Workshop) {
   const adopt = (id: string, more: Partial<AdoptRequest> = {}) => {
     const { namespace, address: daemonAddress, ttrpcAddress, directory } = workshop;
     const bundle = join(directory, id);
-    const request = { namespace, id, bundle, daemonAddress, ttrpcAddress, options: undefined, grouping: "", cgroup: "", debug: false, ...more };
+    const request = {
+      namespace,
+      id,
+      bundle,
+      daemonAddress,
+      ttrpcAddress,
+      options: undefined,
+      grouping: "",
+      cgroup: "",
+      debug: false,
+      ...more,
+    };
     return client.call(ShimDefinition, "adopt", request, { timeoutMs: 10_000 });
   };
   return { child, client, adopt };
@@ -81,10 +92,23 @@ test("a running shim adopts more bundles of its own daemon and namespace, and no
   const client = await TtrpcClient.connect(address);
   try {
     const { namespace, address: daemonAddress, ttrpcAddress } = workshop;
-    const request = { namespace, id: "two", bundle, daemonAddress, ttrpcAddress, options: undefined, grouping: "", cgroup: "", debug: false };
+    const request = {
+      namespace,
+      id: "two",
+      bundle,
+      daemonAddress,
+      ttrpcAddress,
+      options: undefined,
+      grouping: "",
+      cgroup: "",
+      debug: false,
+    };
     await client.call(ShimDefinition, "adopt", request);
     assert.equal(await readFile(join(bundle, "address"), "utf8"), address);
-    await assert.rejects(client.call(ShimDefinition, "adopt", { ...request, namespace: "other" }), /this shim is for namespace/);
+    await assert.rejects(
+      client.call(ShimDefinition, "adopt", { ...request, namespace: "other" }),
+      /this shim is for namespace/,
+    );
     await writeFile(join(bundle, "shim.journal"), "damaged\n");
     await assert.rejects(client.call(ShimDefinition, "adopt", request), /line 1 is no record/);
     const { shimPid } = await workshop.call(address, "connect", { id: "one" });

@@ -57,7 +57,10 @@ test("a start that fails says why on standard error, ends with status 1 and leav
     assert.match(stderr, why);
     assert.deepEqual(await workshop.shims(), []);
   };
-  await failed({ options: { shimCgroup: "/no/such/group" } }, /^io\.containerd\.shiplog\.v1: failed to .*cgroup \/no\/such\/group/);
+  await failed(
+    { options: { shimCgroup: "/no/such/group" } },
+    /^io\.containerd\.shiplog\.v1: failed to .*cgroup \/no\/such\/group/,
+  );
   await failed({ environment: { SHIPLOG_SHIM_GROUPING: "pod" } }, /shim grouping "pod"/);
   await failed({ flags: ["-nonsense"] }, /flag provided but not defined/);
   await rm(join(bundle, "config.json"));
@@ -131,7 +134,9 @@ test("an exit that the daemon was away for is told by the next shim, once the da
   await workshop.killShim(second);
   await workshop.start("one");
   await workshop.call(second, "delete", { id: "one", execId: "" });
-  await eventually("the end is told", () => (workshop.envelopes.some(({ topic }) => topic === "/tasks/delete") ? true : undefined));
+  await eventually("the end is told", () =>
+    workshop.envelopes.some(({ topic }) => topic === "/tasks/delete") ? true : undefined,
+  );
   assert.deepEqual(workshop.exits, ["one 7"]);
 });
 
@@ -155,7 +160,9 @@ test("a shim that ends by a signal gives its container to the next one", options
   process.kill(shimPid, "SIGTERM");
   const again = await eventually("a start after it", async () => {
     const next = await workshop.start("one");
-    return (await workshop.call(next, "connect", { id: "one" }).catch(() => undefined))?.taskPid === pid ? next : undefined;
+    return (await workshop.call(next, "connect", { id: "one" }).catch(() => undefined))?.taskPid === pid
+      ? next
+      : undefined;
   });
   assert.notEqual((await workshop.call(again, "connect", { id: "one" })).shimPid, shimPid);
 });
@@ -167,7 +174,11 @@ test("what the shim is told for itself is not in its containers' runtime's envir
   const runtime = join(workshop.directory, "runtime");
   await writeFile(runtime, `#!/bin/sh\nenv >>${seen}\nexec runc "$@"\n`);
   await chmod(runtime, 0o755);
-  const environment = { SHIPLOG_SHIM_GROUPING: "container", NODE_OPTIONS: "--max-old-space-size=100", PASSED_ON: "yes" };
+  const environment = {
+    SHIPLOG_SHIM_GROUPING: "container",
+    NODE_OPTIONS: "--max-old-space-size=100",
+    PASSED_ON: "yes",
+  };
   await workshop.runContainer(await workshop.start("one", { environment }), "one", { binaryName: runtime });
   const text = await readFile(seen, "utf8");
   assert.match(text, /^PASSED_ON=yes$/m);
@@ -195,9 +206,13 @@ test("a shim tells its version, and what it and the runtime can do", options, as
   const workshop = await Workshop.open(t);
   await workshop.bundle("one", quickly);
   const version = await workshop.run("one", "", { flags: ["-v"] });
-  const { version: expected } = JSON.parse(await readFile(new URL("../../../package.json", import.meta.url), "utf8")) as { version: string };
+  const { version: expected } = JSON.parse(
+    await readFile(new URL("../../../package.json", import.meta.url), "utf8"),
+  ) as { version: string };
   assert.match(version.stdout, new RegExp(`^.*:\n  Version:  ${expected}\n`));
-  const info = RuntimeInfo.decode((await workshop.run("one", "", { flags: ["-info"], options: { binaryName: "runc" } })).output);
+  const info = RuntimeInfo.decode(
+    (await workshop.run("one", "", { flags: ["-info"], options: { binaryName: "runc" } })).output,
+  );
   assert.deepEqual([info.name, info.version!.version], ["io.containerd.shiplog.v1", expected]);
   assert.equal(info.options!.typeUrl, "containerd.runc.v1.Options");
   assert.ok(Array.isArray((JSON.parse(info.features!.value.toString()) as { hooks: unknown }).hooks));

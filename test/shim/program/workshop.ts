@@ -82,7 +82,11 @@ export class Workshop {
   }
 
   /** A bundle of a container that runs `args`, with busybox in it. */
-  async bundle(id: string, args: readonly string[], annotations: Readonly<Record<string, string>> = {}): Promise<string> {
+  async bundle(
+    id: string,
+    args: readonly string[],
+    annotations: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     const bundle = join(this.directory, id);
     const bin = join(bundle, "rootfs", "bin");
     await mkdir(bin, { recursive: true });
@@ -98,7 +102,11 @@ export class Workshop {
   async run(
     id: string,
     action: string,
-    { options, environment = {}, flags = [] }: { options?: Partial<Options>; environment?: Record<string, string>; flags?: readonly string[] } = {},
+    {
+      options,
+      environment = {},
+      flags = [],
+    }: { options?: Partial<Options>; environment?: Record<string, string>; flags?: readonly string[] } = {},
   ): Promise<Finished> {
     const common = ["-namespace", this.namespace, "-address", this.address, "-publish-binary", "/bin/true", "-id", id];
     const child = spawn(program, [...common, ...flags, action], {
@@ -134,7 +142,11 @@ export class Workshop {
     return { child, client: new TtrpcClient(child.stdio[3] as Socket, "the spare") };
   }
 
-  async call<K extends keyof TaskMethods & string>(address: string, method: K, request: RequestOf<TaskMethods[K]>): Promise<ResponseOf<TaskMethods[K]>> {
+  async call<K extends keyof TaskMethods & string>(
+    address: string,
+    method: K,
+    request: RequestOf<TaskMethods[K]>,
+  ): Promise<ResponseOf<TaskMethods[K]>> {
     this.#addresses.add(address);
     let client = this.#clients.get(address);
     if (client === undefined) {
@@ -170,10 +182,15 @@ export class Workshop {
     for (const { pid, exitCode } of this.#spares) if (pid !== undefined && exitCode === null) killIfThere(pid);
     await eventually("all shims are gone", async () => ((await this.shims()).length === 0 ? true : undefined));
     const runc = (args: readonly string[]) => {
-      const child = spawn("runc", ["--root", join(this.directory, "runc", this.namespace), ...args], { stdio: ["ignore", "pipe", "ignore"] });
-      return Promise.all([child.stdout.toArray(), once(child, "exit")]).then(([chunks]) => Buffer.concat(chunks as Buffer[]).toString());
+      const child = spawn("runc", ["--root", join(this.directory, "runc", this.namespace), ...args], {
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      return Promise.all([child.stdout.toArray(), once(child, "exit")]).then(([chunks]) =>
+        Buffer.concat(chunks as Buffer[]).toString(),
+      );
     };
-    for (const id of (await runc(["list", "--quiet"])).split("\n").filter(Boolean)) await runc(["delete", "--force", id]);
+    for (const id of (await runc(["list", "--quiet"])).split("\n").filter(Boolean))
+      await runc(["delete", "--force", id]);
     await this.refuseEvents();
     await removeRuncTraces(this.namespace);
     for (const address of this.#addresses) await rm(socketPathOfAddress(address), { force: true });

@@ -57,7 +57,8 @@ test("a publisher hands events over in order, with namespace and time", async (t
   await there.start();
   const names = Array.from({ length: 200 }, (_, index) => `/tasks/${index}`);
   let taken = 0;
-  for (const [index, name] of names.entries()) publisher.publish(event(name), index % 2 === 0 ? () => taken++ : undefined);
+  for (const [index, name] of names.entries())
+    publisher.publish(event(name), index % 2 === 0 ? () => taken++ : undefined);
   assert.equal(await publisher.drained(10_000), true);
   assert.deepEqual(there.topics, names);
   assert.equal(taken, 100);

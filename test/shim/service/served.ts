@@ -8,7 +8,15 @@ const [namespace = "", ttrpcAddress = "", path = ""] = process.argv.slice(2);
 becomeSubreaper();
 const publisher = new Publisher({ ttrpcAddress, namespace });
 const log = (_level: string, text: string, fields?: object) => console.error(text, fields);
-const service = makeTaskService({ namespace, publisher, log, joinsCgroupOf: () => false, arrived: () => {}, shutDown: () => {} });
+const service = makeTaskService({
+  namespace,
+  publisher,
+  log,
+  joinsCgroupOf: () => false,
+  arrived: () => {},
+  departed: () => {},
+  shutDown: () => {},
+});
 const server = new TtrpcServer({ statusOf });
 service.register(server);
 await server.listen(path);

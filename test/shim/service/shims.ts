@@ -101,7 +101,15 @@ export class Site {
     const log = (_level: string, text: string, fields?: object) =>
       void this.troubles.push(`${text} ${JSON.stringify(fields ?? {})}`);
     const shutDown = () => void this.told.push({ topic: "shutDown" });
-    const service = makeTaskService({ namespace, publisher, log, joinsCgroupOf: () => joinsContainerCgroup, arrived: () => {}, shutDown });
+    const service = makeTaskService({
+      namespace,
+      publisher,
+      log,
+      joinsCgroupOf: () => joinsContainerCgroup,
+      arrived: () => {},
+      departed: () => {},
+      shutDown,
+    });
     const server = new TtrpcServer({ statusOf });
     service.register(server);
     const path = join(this.directory, `shim-${this.#ends.length}`);
