@@ -74,6 +74,7 @@ export async function takeOver(context: TaskContext, key: TaskKey): Promise<void
 async function replace(context: TaskContext, key: TaskKey, message: string): Promise<void> {
   const journal = shimJournalOf(context, key);
   if (journal?.created === undefined || journal.deleted) return recordLoss(context, key, message);
+  context.heldOutput.hold(key);
   watchProcesses(context, key, journal);
   await report(context, ownOrigin(context, key), key, () => [{ type: "RecordShimLost", message }]);
   const options = rowOf(context, key)?.options ?? null;
@@ -124,6 +125,7 @@ async function dialUnlessGone(
 async function adopt(context: TaskContext, shim: LiveShim, { isReplacement = false } = {}): Promise<void> {
   try {
     await reconcile(context, shim, isReplacement);
+    context.heldOutput.release(shim.key);
   } catch (error) {
     // An ended connection is settled as a loss by itself.
     if (context.stopping.aborted || error instanceof TtrpcClosed) return;
@@ -220,6 +222,9 @@ function execCommands(
   const begun = exec.status === "starting" || exec.status === "running";
   switch (state.status) {
     case TaskStatus.STOPPED:
+      // The runtime could not start it: it has ended for those who wait for it, and never ran.
+      if (exec.status === "starting" && state.pid === 0)
+        return [{ type: "RecordExecStartFailed", execId, message: interrupted }];
       return begun ? [{ type: "RecordExecExited", execId, exit: exitOf(context, key, execId, state.pid, state) }] : [];
     case TaskStatus.CREATED:
       return exec.status === "starting" ? [{ type: "RecordExecStartFailed", execId, message: interrupted }] : [];

@@ -35,6 +35,7 @@ export async function clearAway(
   connection?: ShimConnection,
 ): Promise<CleanedUp | undefined> {
   const { bundles, launcher, logger } = context;
+  context.heldOutput.release(key);
   const binary = await shimBinaryOf(context, key);
   const endpoint = connection?.endpoint ?? (await endpointInBundle(context, key));
   if (endpoint !== undefined) await endShim(context, key, endpoint, connection);

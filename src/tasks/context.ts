@@ -9,8 +9,10 @@ import type { Position } from "../events/fact.ts";
 import type { Ledger, Origin, Outcome, View } from "../ledger.ts";
 import type { ContainerState, ExecState, TaskCommand, TaskState } from "../machines/mod.ts";
 import type { Clock, Ids } from "../platform/mod.ts";
+import type { Arrange } from "./arrange.ts";
 import type { Bundles, TaskKey } from "./bundle.ts";
 import type { ExitWatches } from "./exit-watches.ts";
+import type { HeldOutput } from "./held-output.ts";
 import type { LastExits } from "./last-exits.ts";
 import type { Launcher } from "./launch.ts";
 import type { LiveShim, LiveShims } from "./live-shims.ts";
@@ -28,6 +30,7 @@ export interface TaskContext {
   readonly runtimePath: RuntimePathOptions;
   /** Whether the log has ever had a task of this name. */
   readonly hasHistory: (key: TaskKey) => Promise<boolean>;
+  readonly arrange: Arrange;
   readonly bundles: Bundles;
   readonly launcher: Launcher;
   readonly shims: LiveShims;
@@ -38,6 +41,7 @@ export interface TaskContext {
   readonly settling: Map<string, Promise<void>>;
   readonly lastExits: LastExits;
   readonly exitWatches: ExitWatches;
+  readonly heldOutput: HeldOutput;
   /** Aborted when the daemon stops. */
   readonly stopping: AbortSignal;
 }

@@ -6,6 +6,7 @@
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { AnyValue, Mount, ProcessIo } from "../events/catalogue.ts";
 import type { Origin } from "../ledger.ts";
+import type { ContainerState } from "../machines/mod.ts";
 import { errorCode } from "../platform/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import { restoreDirectory, type UnpackCheckpoint, unpackCheckpoint } from "./checkpoint.ts";
@@ -51,21 +52,25 @@ export function createTask(context: TaskContext, origin: Origin, key: TaskKey, r
       throw new ShiplogError(ErrorClass.FailedPrecondition, message, { reason: "UnknownContainer" });
     }
     const bundle = context.bundles.pathOf(key);
-    const { rootfs, io } = request;
+    const { io } = request;
     const checkpoint = restoreDirectory(context, key, request.checkpoint);
-    let spec: AnyValue | null = null;
+    let container: ContainerState | undefined;
     let runtime = "";
     let options: AnyValue | null = null;
     const intent = await transactTask(context, origin, key, (_, view) => {
-      const container = containerOf(view, key);
-      spec = container.spec;
+      container = containerOf(view, key);
       runtime = request.runtimePath || container.runtime.name;
       options = request.options ?? container.runtime.options;
-      return [{ type: "CreateTask", id: key.id, bundle, runtime, rootfs, io, options, checkpoint }];
+      return [{ type: "CreateTask", id: key.id, bundle, runtime, rootfs: request.rootfs, io, options, checkpoint }];
     });
     const outcome = causedBy(origin, intent, "TaskCreating");
     let launched: StartedShim | undefined;
     try {
+      const { rootfs, spec } = await context.arrange(outcome, key, {
+        container: container!,
+        rootfs: request.rootfs,
+        spec: container!.spec,
+      });
       launched = await launchShim(context, key, runtime, spec, options);
       await unpackCheckpoint(context, key, request.checkpoint);
       const pid = await createInShim(launched.connection, { bundle, rootfs, io, options, checkpoint });

@@ -74,7 +74,7 @@ async function startInShim(connection: ShimConnection, execId: string): Promise<
   } catch (error) {
     if (!isNoReply(error)) throw error;
     const state = await connection.state(execId).catch(() => undefined);
-    if (state === undefined || state.status === TaskStatus.CREATED || state.status === TaskStatus.UNKNOWN) throw error;
+    if (state === undefined || state.status === TaskStatus.CREATED || state.pid === 0) throw error;
     return state.pid;
   }
 }

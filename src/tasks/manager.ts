@@ -10,6 +10,7 @@ import type { Position } from "../events/fact.ts";
 import type { TaskState } from "../machines/mod.ts";
 import type { Clock, Ids, OperationHook } from "../platform/mod.ts";
 import type { Any, ProcessInfo } from "../wire/mod.ts";
+import type { Arrange } from "./arrange.ts";
 import { Bundles, type TaskKey } from "./bundle.ts";
 import { type Checkpoint, type Checkpointed, checkpointTask } from "./checkpoint.ts";
 import { type Done, rowOf, shimOf, type TaskContext, throwIfStopping } from "./context.ts";
@@ -17,6 +18,7 @@ import { type Created, type CreateTask, createTask } from "./create.ts";
 import { deleteTask, type TaskDeleted } from "./delete.ts";
 import { type AddExec, addExec, type Deleted, deleteExec } from "./exec.ts";
 import { ExitWatches } from "./exit-watches.ts";
+import { HeldOutput } from "./held-output.ts";
 import { LastExits } from "./last-exits.ts";
 import { Launcher } from "./launch.ts";
 import {
@@ -67,6 +69,8 @@ export interface TaskManagerOptions {
   readonly hasHistory: (key: TaskKey) => Promise<boolean>;
   /** A program that does no harm when a shim runs it to publish an event, as those before TTRPC_ADDRESS do. */
   readonly publishBinary: string;
+  /** Nothing but what the client says, where it is left out. */
+  readonly arrange?: Arrange;
   readonly hook?: OperationHook;
 }
 
@@ -101,6 +105,7 @@ export class TaskManager {
     const hook = options.hook === undefined ? {} : { hook: options.hook };
     this.#spares = new SpareShims({ binary: ownShim, count: settings.spares, logger, ...hook });
     const own = { binary: ownShim, settings, spares: this.#spares };
+    const bundles = new Bundles({ stateDir, rootDir, ...hook });
     this.#context = {
       ledger,
       logger,
@@ -108,8 +113,9 @@ export class TaskManager {
       ids,
       address,
       hasHistory,
+      arrange: options.arrange ?? (async (_origin, _key, { rootfs, spec }) => ({ rootfs, spec })),
       runtimePath: { configured, ownShim, searchPath, daemonDir },
-      bundles: new Bundles({ stateDir, rootDir, ...hook }),
+      bundles,
       launcher: new Launcher({ address, ttrpcAddress, publishBinary, own, ...hook }),
       shims: new LiveShims(
         (shim) =>
@@ -126,6 +132,7 @@ export class TaskManager {
         if (rowOf(this.#context, key)?.shim !== null) return;
         void (execId === "" ? settleInit(this.#context, key, exit) : settleExec(this.#context, key, execId, exit));
       }),
+      heldOutput: new HeldOutput(bundles),
       stopping: this.#stop.signal,
     };
   }
@@ -156,6 +163,7 @@ export class TaskManager {
     }
     this.#context.shims.clear();
     this.#context.exitWatches.close();
+    this.#context.heldOutput.close();
     await sparesEnded;
   }
 

@@ -1,4 +1,5 @@
 /** The public face of tasks: the manager that runs them, and what its operations take and give. */
+export type { Arrange, Arranged, ArrangeRequest } from "./arrange.ts";
 export type { TaskKey } from "./bundle.ts";
 export type { Checkpoint } from "./checkpoint.ts";
 export type { CreateTask } from "./create.ts";

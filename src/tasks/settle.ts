@@ -136,7 +136,7 @@ async function execExits(
       if (exec.status === "starting") {
         // Wait would answer for one that could not be started too, with an exit that never was.
         const state = await shim.connection.state(execId, execExitMsMax);
-        if (state.status === TaskStatus.CREATED) return [execId, undefined] as const;
+        if (state.status === TaskStatus.CREATED || state.pid === 0) return [execId, undefined] as const;
         pid = state.pid;
       }
       return [execId, exitOf(context, key, execId, pid, await shim.connection.wait(execId, execExitMsMax))] as const;

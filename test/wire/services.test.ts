@@ -48,6 +48,7 @@ const services: readonly [wire.ServiceDefinition, fullName: string, methods: str
       " Shutdown",
   ],
   [wire.health.HealthDefinition, "grpc.health.v1.Health", "Check Watch>"],
+  [wire.shiplogShim.ShimDefinition, "shiplog.shim.v1.Shim", "Adopt ReopenLogs"],
   [wire.collection.CollectionDefinition, "shiplog.collection.v1.Collection", "Collect> Check>"],
   [wire.log.LogDefinition, "shiplog.events.v1.Log", "Read> Head StateAt> Verify Rebuild"],
 ];

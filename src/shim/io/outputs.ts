@@ -155,14 +155,14 @@ export class Outputs {
       throw thrown;
     }
     for (const [index, stream] of left.entries())
-      this.#relay(stream, readers[streams.indexOf(stream)]!, this.#sinks[index]!);
+      this.#relay(stream, readers[streams.indexOf(stream)]!, this.#sinks[index]!).look();
   }
 
   /** The FIFO in the bundle tells by itself whether the shim carries at all: what was handed over needs nobody. */
   #resumePath(stream: FifoStream, path: string): void {
     if (path === "") return;
     const reader = reopenProcessFifo(this.#request, stream);
-    if (reader !== undefined) this.#relay(stream, reader, this.#fileSink(openToAppend(path), path));
+    if (reader !== undefined) this.#relay(stream, reader, this.#fileSink(openToAppend(path), path)).look();
   }
 
   #fileSink(descriptor: number, path: string): Sink {
@@ -182,8 +182,10 @@ export class Outputs {
     return this.#handOver(writer);
   }
 
-  #relay(stream: FifoStream, reader: number, sink: Sink): void {
-    this.#relays.push(new Relay(reader, sink, () => removeProcessFifo(this.#request, stream)));
+  #relay(stream: FifoStream, reader: number, sink: Sink): Relay {
+    const relay = new Relay(reader, sink, () => removeProcessFifo(this.#request, stream));
+    this.#relays.push(relay);
+    return relay;
   }
 }
 

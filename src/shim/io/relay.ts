@@ -47,6 +47,11 @@ export class Relay {
     return this.#ended.promise;
   }
 
+  /** Reads without being called to: a FIFO that was opened when all its writers had gone never says that this is its end. */
+  look(): void {
+    this.#carry();
+  }
+
   /** Carries what is there already and takes that for the end. */
   finish(): void {
     this.#isFinishing = true;

@@ -37,6 +37,8 @@ class Service implements TaskService {
   readonly #containers = new Map<string, Container>();
   /** Ids that are being created or taken over: a second create is refused at once. */
   readonly #coming = new Set<string>();
+  /** The takings-over among them: whoever asks for one again waits for the one that is under way. */
+  readonly #adopting = new Map<string, Promise<void>>();
   /** Those of them whose daemon has asked for the shim's end meanwhile: nobody wants them any more. */
   readonly #givenUp = new Set<string>();
 
@@ -58,7 +60,15 @@ class Service implements TaskService {
   }
 
   async adopt(id: string, bundle: string): Promise<void> {
+    const adopting = this.#adopting.get(id);
+    if (adopting !== undefined) return adopting;
     if (this.#containers.has(id) || this.#coming.has(id)) return;
+    const adoption = this.#adopt(id, bundle);
+    this.#adopting.set(id, adoption);
+    await adoption.finally(() => this.#adopting.delete(id));
+  }
+
+  async #adopt(id: string, bundle: string): Promise<void> {
     this.#coming.add(id);
     try {
       const journal = await Journal.open(bundle);

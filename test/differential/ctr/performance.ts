@@ -145,7 +145,8 @@ function inShell(line: string, address: string, { namespace, directory }: Settin
   const env = { PATH: process.env.PATH, HOME: "/root", CONTAINERD_ADDRESS: address, CONTAINERD_NAMESPACE: namespace };
   return new Promise((resolve) => {
     const options = { cwd: directory, env, timeout: SHELL_MS_MAX };
-    const child = execFile("bash", ["-c", line], options, (error, stdout, stderr) => {
+    // Its input is a socket, by which bash takes itself for a remote shell, and would read its user's settings.
+    const child = execFile("bash", ["--norc", "-c", line], options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });
     });
     child.stdin!.end();

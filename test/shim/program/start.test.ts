@@ -202,6 +202,39 @@ test("delete's answer is a DeleteResponse, and it leaves a container alone that 
   assert.ok(!(await isRunning(pid)));
 });
 
+test(
+  "delete gives on what a shim that has ended answered, and looks for itself while there is a socket",
+  options,
+  async (t) => {
+    const workshop = await Workshop.open(t);
+    const bundle = await workshop.bundle("one", quickly);
+    const address = await workshop.start("one");
+    const pid = await workshop.runContainer(address, "one");
+    const { shimPid } = await workshop.call(address, "connect", { id: "one" });
+    await workshop.call(address, "wait", { id: "one", execId: "" });
+    const answer = await workshop.call(address, "delete", { id: "one", execId: "" });
+    await workshop.call(address, "shutdown", { id: "one", now: false });
+    await eventually("the shim is gone", async () => ((await isRunning(shimPid)) ? undefined : true));
+    // Whoever looks at more than the answer will find this.
+    await writeFile(join(bundle, "shim.journal"), "no journal\n");
+    const remove = () => workshop.run("one", "delete", { flags: ["-bundle", bundle] });
+    const given = await remove();
+    assert.deepEqual([given.code, given.stderr], [0, ""]);
+    assert.deepEqual(DeleteResponse.decode(given.output), answer);
+    assert.deepEqual([answer.pid, answer.exitStatus], [pid, 7]);
+    await writeFile(socketPathOfAddress(address), "");
+    const looked = await remove();
+    assert.deepEqual([looked.code, looked.stdout], [1, ""]);
+    assert.match(looked.stderr, /shim\.journal/);
+    // A container that is made anew in the bundle has no answer yet.
+    await rm(socketPathOfAddress(address));
+    await rm(join(bundle, "shim.journal"));
+    const again = await workshop.start("one");
+    await workshop.runContainer(again, "one");
+    await assert.rejects(stat(join(bundle, "shim.deleted")), { code: "ENOENT" });
+  },
+);
+
 test("a shim tells its version, and what it and the runtime can do", options, async (t) => {
   const workshop = await Workshop.open(t);
   await workshop.bundle("one", quickly);
