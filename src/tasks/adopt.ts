@@ -23,7 +23,7 @@ import { recordLoss } from "./loss.ts";
 import { settleInit, watchExec, watchInit } from "./settle.ts";
 import { type ProcessState, ShimConnection } from "./shim-connection.ts";
 import { isShimNotFound } from "./shim-error.ts";
-import { shimJournalOf } from "./shim-journal.ts";
+import { mayBeDeleted, shimJournalOf } from "./shim-journal.ts";
 import { openShimLog } from "./shim-log.ts";
 import { type StartedShim, startShim } from "./start-shim.ts";
 
@@ -152,7 +152,7 @@ async function reconcile(context: TaskContext, shim: LiveShim, isReplacement: bo
   const init = await stateOf(connection, "");
   const row = rowOf(context, key);
   if (row === undefined) return;
-  if (row.status === "deleting") {
+  if (row.status === "deleting" && (init !== undefined || mayBeDeleted(context, key))) {
     await finishDelete(context, ownOrigin(context, key), key);
     return;
   }

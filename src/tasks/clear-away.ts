@@ -14,6 +14,7 @@ import { type TaskContext, rowOf } from "./context.ts";
 import type { CleanedUp } from "./launch.ts";
 import { resolveRuntimePath } from "./runtime-path.ts";
 import { ShimConnection } from "./shim-connection.ts";
+import { shimJournalOf } from "./shim-journal.ts";
 import { openShimLog } from "./shim-log.ts";
 import { endProcess, endShimProcesses, isShimOf } from "./shim-process.ts";
 
@@ -25,6 +26,9 @@ export const shutdownMsMax = 3_000;
 /** How long a container in a shared shim may take to end when it is killed. */
 const killMsMax = 2_000;
 
+/** How often it is tried to clear away a container that runs on. */
+const cleanUpsMax = 3;
+
 /**
  * Clears all of it away; the result of the shim's `delete` where it ran. `connection` is the shim's where there is one, and is
  * closed. Nothing there is no error.
@@ -34,22 +38,14 @@ export async function clearAway(
   key: TaskKey,
   connection?: ShimConnection,
 ): Promise<CleanedUp | undefined> {
-  const { bundles, launcher, logger } = context;
+  const { bundles, logger } = context;
   context.heldOutput.release(key);
   const binary = await shimBinaryOf(context, key);
   const endpoint = connection?.endpoint ?? (await endpointInBundle(context, key));
   if (endpoint !== undefined) await endShim(context, key, endpoint, connection);
   await endShimProcesses(key, context.address, (address) => servesAnother(context, key, address));
   if (endpoint !== undefined) await removeSocket(context, key, endpoint.address);
-  let cleaned: CleanedUp | undefined;
-  if (binary !== undefined) {
-    try {
-      cleaned = await launcher.delete(binary, key, bundles.pathOf(key));
-    } catch (error) {
-      // Also the normal case of a task that never got as far as the runtime.
-      logger.debug({ ...key, err: error }, "clean up after shim");
-    }
-  }
+  const cleaned = binary === undefined ? undefined : await cleanUp(context, key, binary);
   try {
     await removeCgroup(context, key);
     await bundles.remove(key);
@@ -57,6 +53,27 @@ export async function clearAway(
     logger.warn({ ...key, err: error }, "remove bundle");
   }
   return cleaned;
+}
+
+/**
+ * Runs the shim's `delete`. It fails while another shim is just taking the container over, as one may that an earlier daemon has asked to; what is
+ * cleared away must not run on for that.
+ */
+async function cleanUp(context: TaskContext, key: TaskKey, binary: string): Promise<CleanedUp | undefined> {
+  const { bundles, launcher, logger } = context;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await launcher.delete(binary, key, bundles.pathOf(key));
+    } catch (error) {
+      // Also the normal case of a task that never got as far as the runtime.
+      logger.debug({ ...key, err: error }, "clean up after shim");
+    }
+    const created = shimJournalOf(context, key)?.created;
+    if (created === undefined || processStartTime(created.pid) !== created.startTime || attempt === cleanUpsMax)
+      return undefined;
+    logger.warn({ ...key }, "the container runs on after it was cleared away; it is killed");
+    await endProcess(created);
+  }
 }
 
 /**

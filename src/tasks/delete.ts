@@ -24,6 +24,7 @@ import {
   unknownExit,
 } from "./context.ts";
 import type { LiveShim } from "./live-shims.ts";
+import { mayBeDeleted } from "./shim-journal.ts";
 import { isNoReply, isShimNotFound, shimFailure } from "./shim-error.ts";
 import { endShimProcesses } from "./shim-process.ts";
 import { TtrpcClosed } from "../shim/ttrpc/mod.ts";
@@ -68,6 +69,10 @@ export async function finishDelete(context: TaskContext, outcome: Origin, key: T
 async function deleteWithoutShim(context: TaskContext, key: TaskKey, row: TaskState): Promise<Exit> {
   const cleaned = await clearAway(context, key);
   if (row.exit !== null) return row.exit;
+  await withTimeout(context.exitWatches.ended(key, ""), killedExitMsMax);
+  // Where it was seen it may be recorded by now.
+  const recorded = rowOf(context, key)?.exit;
+  if (recorded) return recorded;
   const seen = seenExit(context, key, "", row.pid);
   if (seen !== undefined) return seen;
   return unknownExit(row.pid, cleaned === undefined ? 255 : 137, cleaned?.exitedAt ?? context.clock.now());
@@ -85,8 +90,13 @@ async function deleteWithShim(context: TaskContext, shim: LiveShim, row: TaskSta
       context.shims.remove(shim);
       return deleteWithoutShim(context, key, row);
     }
-    // Deleted before a crash that kept it from being recorded.
     if (!isShimNotFound(error)) throw error;
+    // Otherwise it was deleted before a crash that kept it from being recorded.
+    if (!mayBeDeleted(context, key)) {
+      context.shims.remove(shim);
+      connection.close();
+      return deleteWithoutShim(context, key, row);
+    }
   }
   context.shims.remove(shim);
   await endConnection(context, shim);

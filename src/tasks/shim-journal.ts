@@ -16,3 +16,9 @@ export function shimJournalOf(
     return undefined;
   }
 }
+
+/** Whether it can be for its deletion that its shim does not know of the container: by the word of our own shims, of which another's has none. */
+export function mayBeDeleted(context: Pick<TaskContext, "bundles" | "logger">, key: TaskKey): boolean {
+  const journal = shimJournalOf(context, key);
+  return journal?.created === undefined || journal.deleted;
+}

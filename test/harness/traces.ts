@@ -1,6 +1,6 @@
 /** What a daemon has left on the machine: its shims, and mounts below its directories. */
 import { execFile } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 
 export interface Shim {
@@ -17,7 +17,12 @@ export async function shimsOf(address: string): Promise<readonly Shim[]> {
     if (!Number.isInteger(pid)) continue;
     const args = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
     const after = (flag: string) => args[args.indexOf(flag) + 1];
-    if (!args.some((arg) => arg.includes("containerd-shim")) || after("-address") !== address || args.includes("delete")) continue;
+    if (
+      !args.some((arg) => arg.includes("containerd-shim")) ||
+      after("-address") !== address ||
+      args.includes("delete")
+    )
+      continue;
     shims.push({ pid, namespace: after("-namespace") ?? "", id: after("-id") ?? "" });
   }
   return shims;
@@ -44,6 +49,14 @@ export async function endShims(address: string): Promise<void> {
       } catch {
         // It has ended by itself.
       }
+      await thaw(each);
     }
   }
+}
+
+/** What is paused dies of a signal only when it goes on, on cgroup v1. */
+async function thaw(pid: number): Promise<void> {
+  const groups = await readFile(`/proc/${pid}/cgroup`, "utf8").catch(() => "");
+  const path = /^\d+:freezer:(\/.+)$/m.exec(groups)?.[1];
+  if (path !== undefined) await writeFile(`/sys/fs/cgroup/freezer${path}/freezer.state`, "THAWED").catch(() => {});
 }

@@ -37,21 +37,27 @@ export class Inspector {
     });
   }
 
-  /** Bytes of live objects. */
-  async heapUsed(): Promise<number> {
+  /** Bytes of live objects, and of what they hold outside of the heap. */
+  async liveBytes(): Promise<number> {
     await this.#ask("HeapProfiler.collectGarbage");
-    return ((await this.#ask("Runtime.getHeapUsage")) as { usedSize: number }).usedSize;
+    const { result } = (await this.#ask("Runtime.evaluate", {
+      expression: "JSON.stringify(process.memoryUsage())",
+    })) as {
+      result: { value: string };
+    };
+    const { heapUsed, external } = JSON.parse(result.value) as NodeJS.MemoryUsage;
+    return heapUsed + external;
   }
 
   close(): void {
     this.#socket.close();
   }
 
-  async #ask(method: string): Promise<unknown> {
+  async #ask(method: string, params: object = {}): Promise<unknown> {
     const id = ++this.#last;
     const answer = Promise.withResolvers<unknown>();
     this.#waiting.set(id, answer);
-    this.#socket.send(JSON.stringify({ id, method }));
+    this.#socket.send(JSON.stringify({ id, method, params }));
     return within(method, ANSWER_MS_MAX, answer.promise).finally(() => this.#waiting.delete(id));
   }
 }

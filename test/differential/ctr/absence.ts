@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import type { ServiceError } from "@grpc/grpc-js";
 import { eventually } from "../../harness/eventually.ts";
 import { created, interpreter, onFifos, resized, says, types } from "./streams.ts";
-import { act, plain, type Setting, shell, type Step } from "./step.ts";
+import { act, execSeen, plain, type Setting, shell, type Step } from "./step.ts";
 
 export function absence(setting: Setting, signal: "SIGTERM" | "SIGKILL"): readonly Step[] {
   const { image, directory, fifos } = setting;
@@ -107,7 +107,7 @@ export function absence(setting: Setting, signal: "SIGTERM" | "SIGKILL"): readon
     waited(steady, visitor),
     toldOf("exit", visitor),
     task("delete", "--exec-id", visitor, steady),
-    task("exec", "--fifo-dir", fifos, "--exec-id", "newcomer", steady, "echo", "a newcomer"),
+    execSeen(`--fifo-dir ${fifos}`, ofRound("newcomer"), steady, "echo a newcomer"),
     raised("line-3"),
     logged(steady, "line 3"),
     resized(screen, 90, 20),

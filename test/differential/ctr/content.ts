@@ -10,7 +10,7 @@ const digestOf = (text: string) => `sha256:${createHash("sha256").update(text).d
 export const progress = {
   reason: "progress, shown at any moment of it",
   lines:
-    /elapsed|: +(resolv|wait|upload|download|commit|exist|done)\w* +\||"?failed to get content info"? error="context canceled"/,
+    /elapsed|: +(resolv|wait|upload|download|commit|exist|done)\w* +\||"?(failed to get content info|active check failed)"? error="context canceled"/,
 };
 
 function steps({ image, registry }: Setting): readonly ScriptStep[] {

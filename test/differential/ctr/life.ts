@@ -1,5 +1,5 @@
 /** The life of an image and its containers, and the errors on the way: what everyday use of ctr comes to. */
-import { plain, type Script, type ScriptStep, type Setting } from "./step.ts";
+import { execSeen, plain, type Script, type ScriptStep, type Setting } from "./step.ts";
 
 export const life: Script = { name: "life", steps };
 
@@ -41,7 +41,7 @@ function steps({ image, fifos, namespace }: Setting): readonly ScriptStep[] {
     tasks("ls"),
     tasks("ls", "-q"),
     { ...tasks("ps", "sleeper"), unordered: true },
-    tasks("exec", "--fifo-dir", fifos, "--exec-id", "first", "sleeper", "echo", "from exec"),
+    execSeen(`--fifo-dir ${fifos}`, "first", "sleeper", "echo from exec"),
     tasks("exec", "--fifo-dir", fifos, "--exec-id", "second", "sleeper", "sh", "-c", "exit 7"),
     tasks("exec", "--fifo-dir", fifos, "--exec-id", "third", "sleeper", "/bin/nothing-there"),
     tasks("exec", "--fifo-dir", fifos, "--exec-id", "bad id", "sleeper", "true"),

@@ -66,17 +66,23 @@ export const shell = (command: string, rest: Omit<ScriptStep, "command"> = {}): 
 export const act = (name: string, does: Act["act"]): Act => ({ name, act: does });
 
 /**
- * A process on a terminal, through ctr and a terminal of its own: `line` runs `sh -c` with what is added to it. The process waits for the size that the
- * terminal has, and ends when it is told to, after its output has been seen: a client may not have opened its end yet when a process ends at once, and
- * gives up then.
+ * The exec's output is seen before it ends: it is `sh -c` of the line, and waits for a line from its client then. With containerd's shim a client may not
+ * have opened its end of the output yet when an exec ends at once, and it gives up then, with nothing.
  */
+export const execSeen = (flags: string, id: string, container: string, line: string): ScriptStep =>
+  shell(answered(`ctr tasks exec ${flags} --exec-id ${id} ${container} sh -c '${line}; read x'`, id, ""));
+
+/** The same on a terminal, through ctr and a terminal of its own, of whose size the process hears. `line` is what runs it, up to its command. */
 export const terminal = (line: string, name: string): ScriptStep => {
-  const process =
-    'stty -echo; until [ "$(stty size 2>/dev/null)" = "30 100" ]; do sleep 0.02; done; test -t 0 && echo a terminal; read line; exit $line';
-  const inside = `stty rows 30 cols 100 -echo; ${line} sh -c '${process}'`;
-  const seen = `${name}.seen`;
-  const types = `for i in $(seq 1000); do grep -q 'a terminal' ${seen} 2>/dev/null && break; sleep 0.02; done; echo 4`;
-  return shell(
-    `set -o pipefail; (${types}) | script -qec ${JSON.stringify(inside).replaceAll("$", "\\$")} /dev/null | tee ${seen}`,
-  );
+  const size = '[ "$(stty size 2>/dev/null)" = "30 100" ]';
+  const process = `stty -echo; until ${size}; do sleep 0.02; done; test -t 0 && echo a terminal; read line; exit $line`;
+  const inside = JSON.stringify(`stty rows 30 cols 100 -echo; ${line} sh -c '${process}'`).replaceAll("$", "\\$");
+  return shell(answered(`script -qec ${inside} /dev/null`, name, "4"));
 };
+
+/** A line for the shell in which a command's input is the answer, once there is some output of it. */
+function answered(command: string, name: string, answer: string): string {
+  const seen = `${name}.seen`;
+  const waits = `for i in $(seq 1000); do [ -s ${seen} ] && break; sleep 0.02; done`;
+  return `set -o pipefail; (${waits}; echo ${answer}) | ${command} | tee ${seen}`;
+}

@@ -1,5 +1,5 @@
 /** A task's life from its start to its deletion, by each sub-command and flag, and by the shim itself. */
-import { plain, type Script, type ScriptStep, type Setting, shell, terminal } from "./step.ts";
+import { execSeen, plain, type Script, type ScriptStep, type Setting, shell, terminal } from "./step.ts";
 
 export const tasks: Script = { name: "tasks", steps };
 
@@ -28,9 +28,9 @@ function steps({ image, directory, fifos }: Setting): readonly ScriptStep[] {
     task("start"),
     { command: ["tasks", "start", "--no-pivot", "sleeper"], newer: true },
 
-    exec("first", "--cwd", "/tmp", "sleeper", "ls", "/proc/self/cwd/../etc"),
-    exec("user", "--user", "1:2", "sleeper", "sh", "-c", "id -u; id -g"),
-    exec("name", "--user", "root", "sleeper", "id", "-u"),
+    execSeen(`--fifo-dir ${fifos} --cwd /tmp`, "first", "sleeper", "ls /proc/self/cwd/../etc"),
+    execSeen(`--fifo-dir ${fifos} --user 1:2`, "user", "sleeper", "id -u; id -g"),
+    execSeen(`--fifo-dir ${fifos} --user root`, "name", "sleeper", "id -u"),
     exec("nobody", "--user", "nobody-there", "sleeper", "true"),
     exec("nowhere", "--cwd", "/nowhere", "sleeper", "true"),
     task("exec", "--exec-id", "logged", "--log-uri", `file://${directory}/exec.log`, "sleeper", "echo", "logged"),
