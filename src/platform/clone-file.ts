@@ -10,9 +10,7 @@ import { type OperationHook, proceed } from "./operation.ts";
 const c = {
   ioctl: libc.func("ioctl", "int", ["int", "unsigned long", "long"]),
   lseek: libc.func("int64_t lseek(int, int64_t, int)"),
-  copyFileRange: libc.func(
-    "intptr_t copy_file_range(int, const void *, int, const void *, size_t, unsigned int)",
-  ),
+  copyFileRange: libc.func("intptr_t copy_file_range(int, const void *, int, const void *, size_t, unsigned int)"),
 };
 
 /** _IOW(0x94, 9, int) of linux/fs.h. */
@@ -25,7 +23,14 @@ const SEEK_HOLE = 4;
 const stepBytes = 8 * 1024 * 1024;
 
 /** What a file system answers that shares no blocks, or not between these two files. */
-const cannotShare: ReadonlySet<string | undefined> = new Set(["ENOTSUP", "EXDEV", "EINVAL", "ENOTTY", "ENOSYS", "ETXTBSY"]);
+const cannotShare: ReadonlySet<string | undefined> = new Set([
+  "ENOTSUP",
+  "EXDEV",
+  "EINVAL",
+  "ENOTTY",
+  "ENOSYS",
+  "ETXTBSY",
+]);
 
 /** Lets `target` share all blocks of `source`; false where that cannot be, and nothing has happened then. @throws KernelError for anything else */
 export function shareBlocks(target: number, source: number, hook: OperationHook = proceed): boolean {

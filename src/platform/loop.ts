@@ -35,7 +35,9 @@ export function attachLoop(file: string, isReadOnly: boolean, hook: OperationHoo
   const backing = openSync(file, access);
   try {
     for (let attempt = 1; ; attempt++) {
-      const number = kernelCall("loop_get_free", hook, { path: file }, () => ioctlNumber(control, LOOP_CTL_GET_FREE, 0));
+      const number = kernelCall("loop_get_free", hook, { path: file }, () =>
+        ioctlNumber(control, LOOP_CTL_GET_FREE, 0),
+      );
       const path = `/dev/loop${number}`;
       const descriptor = openSync(path, access);
       const config = Buffer.alloc(configBytes);

@@ -42,7 +42,8 @@ export async function clearAway(
   context.heldOutput.release(key);
   const binary = await shimBinaryOf(context, key);
   const endpoint = connection?.endpoint ?? (await endpointInBundle(context, key));
-  if (endpoint !== undefined) await endShim(context, key, endpoint, connection);
+  const isOwn = binary === context.runtimePath.ownShim;
+  if (endpoint !== undefined) await endShim(context, key, endpoint, connection, isOwn);
   await endShimProcesses(key, context.address, (address) => servesAnother(context, key, address));
   if (endpoint !== undefined) await removeSocket(context, key, endpoint.address);
   const cleaned = binary === undefined ? undefined : await cleanUp(context, key, binary);
@@ -120,6 +121,7 @@ async function endShim(
   key: TaskKey,
   endpoint: ShimEndpoint,
   given: ShimConnection | undefined,
+  isOwn: boolean,
 ): Promise<void> {
   const connection = given ?? (await dialOrUndefined(context, key, endpoint));
   if (connection === undefined) return;
@@ -130,6 +132,8 @@ async function endShim(
     else await endServer(context, key, connection);
   } catch (error) {
     context.logger.debug({ ...key, err: error }, "end shim");
+    // Ours waits for a container that it was started for, and stays for that; another's might end, whatever it was started for meanwhile.
+    if (isOwn) await connection.shutdown().catch(() => {});
   } finally {
     log?.close();
     connection.close();

@@ -36,3 +36,14 @@ test("a container that the group's new shim does not know of is not taken for de
   await daemon.wait("stays");
   await daemon.manager.delete(daemon.origin, "stays");
 });
+
+test("the shim of a group does not wait for a container that could not be created", async () => {
+  const group = { annotations: { "io.kubernetes.cri.sandbox-id": "first" } };
+  await daemon.run("first", ["sleep", "1000"], group);
+  await daemon.container("fails", ["/not/there"], group);
+  await assert.rejects(daemon.create("fails"), /not\/there/);
+  await daemon.kill("first");
+  await daemon.wait("first");
+  await daemon.manager.delete(daemon.origin, "first");
+  assert.deepEqual(shimsOf(daemon.workshop.address), []);
+});

@@ -31,14 +31,10 @@ function useCache() {
   }
 }
 
-/** All that is used of the package: the rest that its index names would be a tenth of a start. */
-const wireFormat = new URL("binary-encoding.js", import.meta.resolve("@bufbuild/protobuf/wire")).href;
-
 /** Our modules name each other by the paths of files that are there: nothing has to be looked for. That is a seventh of a start, and 6 MB. */
 function resolveFast(specifier, context, next) {
   if (specifier.startsWith(".") && specifier.endsWith(".ts"))
     return { url: new URL(specifier, context.parentURL).href, format: "module-typescript", shortCircuit: true };
-  if (specifier === "@bufbuild/protobuf/wire") return { url: wireFormat, format: "module", shortCircuit: true };
   return next(specifier, context);
 }
 
