@@ -54,7 +54,7 @@ test("shiplogd has on record what a full disk has lost of a log", { timeout: 90_
     const all = await losses();
     return all.length > 0 ? all : undefined;
   });
-  assert.ok(kept > 0 && kept < 1000, `${kept} lines kept`);
+  assert.ok(kept < 1000, `${kept} lines kept`);
   assert.equal(
     recorded.reduce((sum, { lines }) => sum + lines, 0n),
     BigInt(1000 - kept),
