@@ -16,6 +16,7 @@ import { outputTo } from "../src/cli/output.ts";
 import { bytes } from "../src/cli/render/mod.ts";
 import { CollectionDefinition } from "../src/wire/gen/shiplog/collection/v1/collection.ts";
 import { LogDefinition } from "../src/wire/gen/shiplog/events/v1/log.ts";
+import { QueryDefinition } from "../src/wire/gen/shiplog/query/v1/query.ts";
 import { findProgram, isStatic } from "./setup/programs.mjs";
 import { cleanUp, rememberSocketFolders } from "./demo/clean-up.ts";
 import { DemoClient, snapshotter } from "./demo/client.ts";
@@ -159,7 +160,9 @@ async function play(stage: Stage): Promise<void> {
 
   const log = stage.connection.service(LogDefinition);
   const collection = stage.connection.service(CollectionDefinition);
-  const context = { out, json: false, namespace, namespaceFlag: namespace, log, collection };
+  const query = stage.connection.service(QueryDefinition);
+  const { service } = stage.connection;
+  const context = { out, json: false, namespace, namespaceFlag: namespace, service, log, collection, query };
   await out.lines("", "Nothing of them is left but the log, which knows what happened, when, who asked for it and why:");
   for (const id of ["hello", "sleeper"]) await show(context, history, {}, [`container/${id}`, `task/${id}`]);
   await out.lines("", "What there was at any moment, as while sleeper slept:");

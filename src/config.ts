@@ -7,7 +7,21 @@ import { isAbsolute, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "smol-toml";
 import { type SharingPolicy, sharingPolicies } from "./content/mod.ts";
+import { differsOf, mounterOf, ownDiffer, type ProxyPlugin, proxyOf } from "./proxy-plugins.ts";
+import {
+  ConfigError,
+  entriesOf,
+  oneOf,
+  optionalInteger,
+  refuseUnknown,
+  type Table,
+  tableOf,
+  trueOrFalse,
+} from "./settings.ts";
 import { defaultShimSettings, type ShimSettings, shimCgroups, shimGroupings, sparesMax } from "./tasks/mod.ts";
+
+export { ConfigError } from "./settings.ts";
+export type { ProxyPlugin } from "./proxy-plugins.ts";
 
 export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -38,6 +52,14 @@ export interface Config {
   /** Which shim serves a runtime: absolute paths by name. The names of runc are served by our own where nothing is said. */
   readonly runtimes: ReadonlyMap<string, string>;
   readonly shim: ShimSettings;
+  /** Programs that mount a type: absolute paths by type. */
+  readonly mounters: ReadonlyMap<string, string>;
+  /** Parts that other processes serve, by the name that clients know them by. */
+  readonly proxies: ReadonlyMap<string, ProxyPlugin>;
+  readonly diff: {
+    /** Who is asked to apply and compare layers, in this order: `walking`, the daemon itself, or proxies of type diff. */
+    readonly order: readonly string[];
+  };
 }
 
 /** What the command line asks for. */
@@ -45,11 +67,6 @@ export type Invocation =
   | { readonly kind: "run"; readonly config: Config }
   | { readonly kind: "help" }
   | { readonly kind: "version" };
-
-/** A configuration that cannot be used; the message is for the one who wrote it. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
 
 const ttrpcSuffix = ".ttrpc";
 
@@ -87,7 +104,12 @@ in [collection] automatic (true, or false: garbage is collected only when somebo
 in [runtimes] "NAME" = "/path/of/a/shim", in place of the one that would serve that runtime;
 in [shim] grouping (sandbox: containers whose annotations say so share a shim; container; or
 namespace), cgroup (container: the shim's work is on its container's account; or none), spares
-(warm shims that wait for a container, 0 to 8).
+(warm shims that wait for a container, 0 to 8);
+in [mounters.TYPE] command, a program that mounts what is of this type, called as mount(8) calls
+its helpers; in [proxy_plugins.NAME] type (snapshot, diff), address (the socket of the process that
+serves it), snapshotter (which of its own is meant, NAME where nothing is said), capabilities and
+exports (what the list of plugins tells); in [diff] order, who is asked to apply and compare layers:
+walking, which is shiplogd itself, and names of proxies of type diff.
 `;
 
 const flags = {
@@ -121,6 +143,9 @@ export function loadConfig(argv: readonly string[]): Invocation {
     collection: file.collection,
     runtimes: file.runtimes,
     shim: file.shim,
+    mounters: file.mounters,
+    proxies: file.proxies,
+    diff: file.diff,
   };
   const length = Buffer.byteLength(address);
   if (length > addressBytesMax) {
@@ -138,7 +163,8 @@ function parseFlags(argv: readonly string[]) {
   }
 }
 
-interface Settings extends Pick<Config, "log" | "content" | "collection" | "runtimes" | "shim"> {
+interface Settings
+  extends Pick<Config, "log" | "content" | "collection" | "runtimes" | "shim" | "mounters" | "proxies" | "diff"> {
   readonly root?: string;
   readonly state?: string;
   readonly address?: string;
@@ -150,15 +176,14 @@ const tables = {
   log: ["segment_bytes"],
   content: ["sharing_policy"],
   collection: ["automatic"],
+  diff: ["order"],
   shim: ["grouping", "cgroup", "spares"],
 } as const;
-
-type Table = Readonly<Record<string, unknown>>;
 
 function readSettings(file: string | undefined): Settings {
   const document = file === undefined ? {} : parseFile(file);
   const where = (key: string) => `${file}: ${key}`;
-  refuseUnknown(document, [...texts, ...Object.keys(tables), "runtimes"], where);
+  refuseUnknown(document, [...texts, ...Object.keys(tables), "runtimes", "mounters", "proxy_plugins"], where);
   const table = (name: keyof typeof tables): Table => {
     const found = tableOf(document, name, where);
     refuseUnknown(found, tables[name], (key) => where(`${name}.${key}`));
@@ -172,6 +197,10 @@ function readSettings(file: string | undefined): Settings {
     strings[key] = value;
   }
   const [log, content, collection, shim] = [table("log"), table("content"), table("collection"), table("shim")];
+  const diff = table("diff");
+  const proxies = entriesOf(tableOf(document, "proxy_plugins", where), proxyOf, (name) =>
+    where(`proxy_plugins.${name}`),
+  );
   return {
     ...strings,
     log: {
@@ -180,6 +209,9 @@ function readSettings(file: string | undefined): Settings {
     content: { sharing: oneOf(sharingPolicies, content.sharing_policy ?? "shared", where("content.sharing_policy")) },
     collection: { automatic: trueOrFalse(collection.automatic ?? true, where("collection.automatic")) },
     runtimes: runtimes(tableOf(document, "runtimes", where), (name) => where(`runtimes.${name}`)),
+    mounters: entriesOf(tableOf(document, "mounters", where), mounterOf, (name) => where(`mounters.${name}`)),
+    proxies,
+    diff: { order: differsOf(diff.order ?? [ownDiffer], proxies, where("diff.order")) },
     shim: {
       grouping: oneOf(shimGroupings, shim.grouping ?? defaultShimSettings.grouping, where("shim.grouping")),
       cgroup: oneOf(shimCgroups, shim.cgroup ?? defaultShimSettings.cgroup, where("shim.cgroup")),
@@ -196,12 +228,6 @@ function parseFile(file: string): Table {
   }
 }
 
-function tableOf(document: Table, name: string, where: (key: string) => string): Table {
-  const table = document[name] ?? {};
-  if (typeof table !== "object" || Array.isArray(table)) throw new ConfigError(`${where(name)} must be a table`);
-  return table as Table;
-}
-
 /** That the shim is there is found out when it is needed: it may be installed later. */
 function runtimes(table: Table, where: (name: string) => string): ReadonlyMap<string, string> {
   const entries = Object.entries(table).map(([name, path]) => {
@@ -210,31 +236,6 @@ function runtimes(table: Table, where: (name: string) => string): ReadonlyMap<st
     return [name, path] as const;
   });
   return new Map(entries);
-}
-
-function oneOf<T extends string>(known: readonly T[], value: unknown, where: string): T {
-  const found = known.find((each) => each === value);
-  if (found === undefined) throw new ConfigError(`${where} must be one of ${known.join(", ")}`);
-  return found;
-}
-
-function trueOrFalse(value: unknown, where: string): boolean {
-  if (typeof value !== "boolean") throw new ConfigError(`${where} must be true or false`);
-  return value;
-}
-
-function refuseUnknown(table: Table, known: readonly string[], where: (key: string) => string): void {
-  const unknown = Object.keys(table).filter((key) => !known.includes(key));
-  if (unknown.length > 0)
-    throw new ConfigError(`${unknown.map(where).join(", ")}: no such setting; known here: ${known.join(", ")}`);
-}
-
-function optionalInteger(value: unknown, [min, max]: readonly [number, number], where: string): number | undefined {
-  if (value === undefined) return undefined;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
-    throw new ConfigError(`${where} must be an integer from ${min} to ${max}`);
-  }
-  return value;
 }
 
 function logLevel(value: string): LogLevel {

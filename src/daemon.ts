@@ -10,6 +10,7 @@ import { collectionService } from "./api/collection.ts";
 import { containersService } from "./api/containers.ts";
 import { contentService } from "./api/content.ts";
 import { diffService } from "./api/diff.ts";
+import { differsInOrder, remoteDiffer } from "./api/differs.ts";
 import { eventsService } from "./api/events.ts";
 import { type Fault, GrpcServer, removeStale } from "./api/grpc/mod.ts";
 import { healthService } from "./api/health.ts";
@@ -19,25 +20,31 @@ import { leasesService } from "./api/leases.ts";
 import { logService } from "./api/log.ts";
 import { namespacesService } from "./api/namespaces.ts";
 import { plugins } from "./api/plugins.ts";
-import { rootfsMounts } from "./api/snapshot-life.ts";
-import { sweepSnapshots } from "./api/snapshot-sweep.ts";
+import { queryService } from "./api/query.ts";
+import { activeMounts, rootfsMounts } from "./api/snapshot-life.ts";
+import { picturesService } from "./api/snapshot-pictures.ts";
 import { snapshotsService } from "./api/snapshots.ts";
 import { failureOf } from "./api/status.ts";
 import { tasksService } from "./api/tasks.ts";
 import { ttrpcEventsService } from "./api/ttrpc-events.ts";
 import { versionService } from "./api/version.ts";
-import { CollectionSchedule, Collector, check, InFlight, sweepMounts } from "./collection/mod.ts";
+import { volumesService } from "./api/volumes.ts";
+import { CollectionSchedule, Collector, check, InFlight } from "./collection/mod.ts";
 import type { Config } from "./config.ts";
-import { ContentStore, sweepContent } from "./content/mod.ts";
+import { ContentStore } from "./content/mod.ts";
 import { Log } from "./events/mod.ts";
-import { type Ledger, openLedger } from "./ledger.ts";
+import { openLedger, type Origin } from "./ledger.ts";
+import { Mounters, ProgramMounter } from "./mounts/mod.ts";
 import { errorCode, Files, peerOf, randomIds, systemClock } from "./platform/mod.ts";
 import { core, Tables } from "./projections/mod.ts";
 import { RestartMonitor, restartPolicies } from "./restart/mod.ts";
 import { TtrpcServer } from "./shim/ttrpc/mod.ts";
-import { openNative, openOverlayfs, type Snapshotter, SnapshotWorkers } from "./snapshots/mod.ts";
+import { settle } from "./settle.ts";
+import { SnapshotWorkers } from "./snapshots/mod.ts";
+import { openSnapshotters } from "./snapshotters.ts";
 import { searchPathOf, TaskManager } from "./tasks/mod.ts";
 import { verifyWith } from "./verify.ts";
+import { Arrangements } from "./volumes/mod.ts";
 import * as wire from "./wire/mod.ts";
 
 /** How long calls under way may take to end when the daemon stops. */
@@ -91,17 +98,27 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   await store.open();
   // Apart, so that measuring or removing a directory never waits behind a layer.
   const layerWorkers = new SnapshotWorkers(availableParallelism());
-  const directoryWorkers = new SnapshotWorkers(1);
-  // And each snapshotter's removals apart from everything, for one of them may hang.
-  const removers = { native: new SnapshotWorkers(1), overlayfs: new SnapshotWorkers(1) };
   const inFlight = new InFlight();
-  const snapshotters = await openSnapshotters(root, directoryWorkers, removers, inFlight);
+  const { proxies } = config;
+  const kept = await openSnapshotters({ root, proxies, logId: log.logId, inFlight, onTrouble: onLeftover });
+  const snapshotters = kept.byName;
   const temporary = join(state, "mounts");
   await files.makeDirectory("daemon.makeDirectory", temporary);
-  const apply = { workers: layerWorkers, temporary };
+  const mounters = new Mounters();
+  for (const [type, command] of config.mounters) mounters.register(type, new ProgramMounter(command));
+  const apply = { workers: layerWorkers, temporary, mounters };
 
+  const arrangements = new Arrangements({
+    ledger,
+    mounters,
+    directory: join(state, "volumes"),
+    mountsOf: (namespace, snapshotter, key) => activeMounts(ledger.view, snapshotters, namespace, snapshotter, key),
+    origin: ownOrigin,
+    onLeftover,
+  });
   const manager = new TaskManager({
     ledger,
+    arrange: arrangements.arrange,
     logger,
     clock: systemClock,
     ids: randomIds,
@@ -124,8 +141,8 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   const monitor = new RestartMonitor({
     ledger,
     tasks: manager,
-    rootfsOf: (namespace, container) =>
-      rootfsMounts(ledger.view, snapshotters, namespace, container).map((mount) => ({ target: "", ...mount })),
+    rootfsOf: async (namespace, container) =>
+      (await rootfsMounts(ledger.view, snapshotters, namespace, container)).map((mount) => ({ target: "", ...mount })),
     history: {
       versions: (namespace, id) => tables.versions("task", namespace, id),
       fact: (position) => log.get(position),
@@ -167,7 +184,13 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
       plugins: plugins({
         platform: { os: "linux", architecture: architecture() },
         contentRoot: store.directory,
-        snapshotters: [...snapshotters.values()].map(({ name, root }) => ({ name, root, capabilities: [] })),
+        snapshotters: [...snapshotters.values()].map(({ name, root }) => ({
+          name,
+          root,
+          capabilities: config.proxies.get(name)?.capabilities ?? [],
+          exports: config.proxies.get(name)?.exports ?? {},
+        })),
+        differs: [...config.proxies].flatMap(([name, proxy]) => (proxy.type === "diff" ? [{ name, ...proxy }] : [])),
         optPath: "/opt/containerd",
         restartPolicies,
       }),
@@ -182,7 +205,30 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     contentService({ ledger, store, onLeftover, sharing: config.content.sharing }),
   );
   grpc.add(wire.snapshots.SnapshotsDefinition, snapshotsService({ ledger, snapshotters, ids: randomIds, onLeftover }));
-  grpc.add(wire.diff.DiffDefinition, diffService({ ledger, store, onLeftover, apply }));
+  const pictures = {
+    ledger,
+    store,
+    snapshotters,
+    tasks: manager,
+    ids: randomIds,
+    clock: systemClock,
+    apply,
+    platform: { os: "linux", architecture: architecture() },
+    versions: (kind: "container" | "snapshot", namespace: string, key: string) => tables.versions(kind, namespace, key),
+    warmUp: () => kept.warmUp(temporary),
+    onLeftover,
+  };
+  grpc.add(wire.shiplogSnapshots.SnapshotsDefinition, picturesService(pictures));
+  grpc.add(wire.shiplogVolumes.VolumesDefinition, volumesService(pictures));
+  const remoteDiffers = new Map(
+    config.diff.order.flatMap((name) => {
+      const proxy = config.proxies.get(name);
+      return proxy === undefined ? [] : [[name, remoteDiffer(proxy.address, ledger)] as const];
+    }),
+  );
+  const walking = diffService({ ledger, store, onLeftover, apply });
+  const differs = config.diff.order.map((name) => remoteDiffers.get(name) ?? walking);
+  grpc.add(wire.diff.DiffDefinition, differsInOrder(differs));
   grpc.add(wire.tasks.TasksDefinition, tasksService({ manager, ledger, store, onLeftover, apply }));
   grpc.add(
     wire.events.EventsDefinition,
@@ -205,6 +251,7 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
     }),
   );
   grpc.add(wire.log.LogDefinition, logService({ log, tables, verify }));
+  grpc.add(wire.query.QueryDefinition, queryService({ ledger, tables, log, follow: (range) => log.follow(range) }));
 
   const ttrpc = new TtrpcServer({
     peerOf,
@@ -217,7 +264,19 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
   await removeStale(ttrpcAddress, files);
   await ttrpc.listen(ttrpcAddress);
   if (log.damage === undefined) {
-    await settle({ ledger, store, snapshotters, manager, temporary, onLeftover, logger });
+    await settle({
+      ledger,
+      log,
+      tables,
+      store,
+      snapshotters,
+      manager,
+      arrangements,
+      temporary,
+      origin: ownOrigin,
+      onLeftover,
+      logger,
+    });
     await monitor.start();
   } else logger.error({ err: log.damage }, "the log is damaged: reads are served up to the damage, writes are refused");
   await grpc.listen(address);
@@ -232,48 +291,22 @@ export async function startDaemon(config: Config, logger: Logger, version: strin
       await grpc.close({ graceMs: STOP_GRACE_MS });
       await schedule.stop();
       await Promise.all([monitor.stop(), manager.close()]);
+      await arrangements.stop();
       await ttrpc.close();
-      const workers = [layerWorkers, directoryWorkers, ...Object.values(removers)];
-      await Promise.all(workers.map((each) => each.close()));
+      await Promise.all([layerWorkers.close(), kept.close()]);
+      for (const differ of remoteDiffers.values()) differ.close();
       await tables.close();
       await log.close();
     },
   };
 }
 
-interface Settled {
-  readonly ledger: Ledger;
-  readonly store: ContentStore;
-  readonly snapshotters: ReadonlyMap<string, Snapshotter>;
-  readonly manager: TaskManager;
-  /** The directory of temporary mounts. */
-  readonly temporary: string;
-  readonly onLeftover: (error: Error) => void;
-  readonly logger: Logger;
-}
-
-/** Brings processes, directories and files in line with the tables: closes what a crash left open, removes what nothing owns. */
-async function settle({ ledger, store, snapshotters, manager, temporary, onLeftover, logger }: Settled): Promise<void> {
-  await manager.recover();
-  const mounts = await sweepMounts(temporary, onLeftover);
-  const snapshots = await sweepSnapshots(ledger.view, snapshotters, onLeftover);
-  const content = await sweepContent(ledger.view, store);
-  logger.debug({ mounts, snapshots, content }, "swept");
-}
-
-/** Directories are containerd's, so that tools which look there find them. */
-async function openSnapshotters(
-  root: string,
-  workers: SnapshotWorkers,
-  removers: Readonly<Record<"native" | "overlayfs", SnapshotWorkers>>,
-  inFlight: InFlight,
-): Promise<ReadonlyMap<string, Snapshotter>> {
-  const at = (name: keyof typeof removers) => {
-    return { root: join(root, `io.containerd.snapshotter.v1.${name}`), workers, removers: removers[name] };
-  };
-  const snapshotters = [await openNative(at("native")), await openOverlayfs(at("overlayfs"))];
-  return new Map(snapshotters.map((snapshotter) => [snapshotter.name, inFlight.watch(snapshotter)]));
-}
+/** What the daemon does by itself. */
+const ownOrigin = (namespace: string): Origin => ({
+  namespace,
+  principal: { uid: process.geteuid!(), gid: process.getegid!(), pid: process.pid, client: "shiplogd" },
+  request: randomIds.request(),
+});
 
 /** Made at the first start and kept, where containerd keeps it: clients know the daemon by it. */
 async function serverUuid(root: string, files: Files): Promise<string> {

@@ -39,13 +39,20 @@ describe("the configuration", () => {
       collection: { automatic: true },
       runtimes: new Map(),
       shim: { grouping: "sandbox", cgroup: "container", spares: 1 },
+      mounters: new Map(),
+      proxies: new Map(),
+      diff: { order: ["walking"] },
     });
   });
 
   it("takes every setting from the file", () => {
     const path = file(
       'root = "/r"\nstate = "/s"\naddress = "/a.sock"\nlog_level = "debug"\n[log]\nsegment_bytes = 2097152\n[content]\nsharing_policy = "isolated"\n[collection]\nautomatic = false\n' +
-        '[runtimes]\n"io.containerd.runc.v2" = "/usr/bin/shim"\n[shim]\ngrouping = "namespace"\ncgroup = "none"\nspares = 3\n',
+        '[runtimes]\n"io.containerd.runc.v2" = "/usr/bin/shim"\n[shim]\ngrouping = "namespace"\ncgroup = "none"\nspares = 3\n' +
+        '[mounters.erofs]\ncommand = "/usr/bin/erofsfuse"\n[proxy_plugins.stargz]\ntype = "snapshot"\naddress = "/run/stargz.sock"\n' +
+        '[proxy_plugins.other]\ntype = "snapshot"\naddress = "/run/other.sock"\nsnapshotter = "overlayfs"\ncapabilities = ["remap-ids"]\n' +
+        '[proxy_plugins.other.exports]\nroot = "/var/lib/other"\n' +
+        '[proxy_plugins.crypt]\ntype = "diff"\naddress = "/run/crypt.sock"\n[diff]\norder = ["crypt", "walking"]\n',
     );
     assert.deepEqual(configOf("--config", path), {
       root: "/r",
@@ -58,6 +65,25 @@ describe("the configuration", () => {
       collection: { automatic: false },
       runtimes: new Map([["io.containerd.runc.v2", "/usr/bin/shim"]]),
       shim: { grouping: "namespace", cgroup: "none", spares: 3 },
+      mounters: new Map([["erofs", "/usr/bin/erofsfuse"]]),
+      proxies: new Map([
+        [
+          "stargz",
+          { type: "snapshot", address: "/run/stargz.sock", snapshotter: "stargz", capabilities: [], exports: {} },
+        ],
+        [
+          "other",
+          {
+            type: "snapshot",
+            address: "/run/other.sock",
+            snapshotter: "overlayfs",
+            capabilities: ["remap-ids"],
+            exports: { root: "/var/lib/other" },
+          },
+        ],
+        ["crypt", { type: "diff", address: "/run/crypt.sock", snapshotter: "crypt", capabilities: [], exports: {} }],
+      ]),
+      diff: { order: ["crypt", "walking"] },
     });
   });
 
@@ -108,6 +134,21 @@ describe("the configuration", () => {
     );
     refuses(["--config", file('[shim]\ncgroup = "pod"\n')], /shim\.cgroup must be one of container, none/);
     refuses(["--config", file("[shim]\nspares = 9\n")], /shim\.spares must be an integer from 0 to 8/);
+    refuses(
+      ["--config", file('[mounters.erofs]\ncommand = "x"\n')],
+      /mounters\.erofs\.command must be an absolute path/,
+    );
+    refuses(["--config", file('[mounters.erofs]\npath = "/x"\n')], /mounters\.erofs\.path: no such setting/);
+    const proxy = (name: string, rest: string) => ["--config", file(`[proxy_plugins."${name}"]\n${rest}\n`)];
+    const socket = 'address = "/s"';
+    refuses(proxy("p", `type = "cni"\n${socket}`), /proxy_plugins\.p\.type must be one of snapshot, diff/);
+    refuses(proxy("p", 'type = "snapshot"'), /proxy_plugins\.p\.address must be an absolute path/);
+    refuses(proxy("overlayfs", `type = "snapshot"\n${socket}`), /none of native, overlayfs, walking/);
+    refuses(proxy("p", `type = "diff"\nsnapshotter = "o"\n${socket}`), /is for proxies of type snapshot/);
+    refuses(["--config", file('[diff]\norder = ["p"]\n')], /each of .*diff\.order must be one of walking/);
+    refuses(["--config", file("[diff]\norder = []\n")], /at least one name/);
+    refuses(proxy("a/b", `type = "snapshot"\n${socket}`), /a name of letters/);
+    refuses(proxy("p", `type = "snapshot"\n${socket}\nexports = { root = 7 }`), /exports must be a table of strings/);
   });
 
   it("refuses a file that is no TOML or is not there, and says which", () => {

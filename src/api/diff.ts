@@ -25,7 +25,7 @@ export interface DiffDependencies {
   readonly hook?: OperationHook;
 }
 
-export function diffService(dependencies: DiffDependencies): Service<typeof wire.DiffDefinition> {
+export function diffService(dependencies: DiffDependencies): Required<Service<typeof wire.DiffDefinition>> {
   const { ledger, store, apply, hook } = dependencies;
   return {
     diff: (request, call) => createDiff(dependencies, request, call),

@@ -110,5 +110,6 @@ function holds(view: View, namespace: string): string[] {
   if (view.containers.list(namespace).length > 0) kinds.push("containers");
   const snapshotters = new Set(view.snapshots.list(namespace).map(({ key }) => key.slice(0, key.indexOf("/"))));
   for (const snapshotter of snapshotters) kinds.push(`snapshots on ${quoted(snapshotter)} snapshotter`);
+  if (view.entries.list(namespace).length > 0) kinds.push("entries");
   return kinds;
 }

@@ -29,6 +29,13 @@ export interface PluginSources {
     readonly name: string;
     readonly root: string;
     readonly capabilities: readonly string[];
+    readonly exports?: Readonly<Record<string, string>>;
+  }[];
+  /** Those that other processes serve. */
+  readonly differs?: readonly {
+    readonly name: string;
+    readonly capabilities: readonly string[];
+    readonly exports: Readonly<Record<string, string>>;
   }[];
   /** Where `ctr install` unpacks to. */
   readonly optPath: string;
@@ -80,17 +87,19 @@ export function plugins({
   platform,
   contentRoot,
   snapshotters,
+  differs = [],
   optPath,
   restartPolicies,
 }: PluginSources): readonly Plugin[] {
   const platforms = [platform];
   return [
     plugin(CONTENT, "content", { exports: { root: contentRoot } }),
-    ...snapshotters.map(({ name, root, capabilities }) =>
-      plugin(SNAPSHOTTER, name, { platforms, exports: { root }, capabilities }),
+    ...snapshotters.map(({ name, root, capabilities, exports }) =>
+      plugin(SNAPSHOTTER, name, { platforms, exports: { ...(root !== "" && { root }), ...exports }, capabilities }),
     ),
     plugin(METADATA, "bolt", { requires: [CONTENT, SNAPSHOTTER] }),
     plugin(DIFFER, "walking", { requires: [METADATA], platforms }),
+    ...differs.map(({ name, capabilities, exports }) => plugin(DIFFER, name, { platforms, capabilities, exports })),
     plugin(EVENT, "exchange"),
     plugin(GC, "scheduler", { requires: [METADATA] }),
     plugin("io.containerd.lease.v1", "manager", { requires: [METADATA] }),

@@ -10,9 +10,9 @@ import type { Holding } from "../content/mod.ts";
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { Labels } from "../events/catalogue.ts";
 import type { Ledger, Origin, Outcome, View } from "../ledger.ts";
-import type { LeaseResource, ObservedParent, SnapshotState } from "../machines/mod.ts";
+import { kindOf, type LeaseResource, type SnapshotState } from "../machines/mod.ts";
 import type { Ids, MountDescription } from "../platform/mod.ts";
-import type { SnapshotKind, Snapshotter, Usage } from "../snapshots/mod.ts";
+import type { Snapshotter, Usage } from "../snapshots/mod.ts";
 
 export interface SnapshotDependencies {
   readonly ledger: Ledger;
@@ -27,21 +27,13 @@ export interface SnapshotDependencies {
  * What a client means to commit the new snapshot as: where it is there already, there is nothing to fill, and the client is told so. Only
  * snapshotters of other processes can have one that the namespace has not (metadata/snapshot.go, createSnapshot).
  */
-const targetLabel = "containerd.io/snapshot.ref";
+export const targetLabel = "containerd.io/snapshot.ref";
 
 /** Who changes which snapshotter's snapshots. */
 export interface SnapshotScope {
   readonly origin: Origin;
   readonly holding: Holding;
   readonly snapshotter: Snapshotter;
-}
-
-export interface CreateRequest extends SnapshotScope {
-  readonly kind: SnapshotKind;
-  readonly key: string;
-  /** Name of a committed snapshot, or empty. */
-  readonly parent: string;
-  readonly labels: Labels;
 }
 
 export interface CommitRequest extends SnapshotScope {
@@ -85,63 +77,6 @@ export const snapshotAbsent = (key: string, cause?: unknown) =>
   });
 
 /**
- * Prepares or views.
- * @throws ShiplogError AlreadyExists when the key is taken, by a snapshot that the caller's lease then holds, or when the target that the
- * labels name is there; NotFound and InvalidArgument for a parent that is absent or not committed; NotFound for an unknown lease
- */
-export async function createSnapshot(
-  dependencies: SnapshotDependencies,
-  request: CreateRequest,
-): Promise<{ readonly next: number; readonly mounts: MountDescription[] }> {
-  const { ledger, ids } = dependencies;
-  const { origin, holding, snapshotter, kind, key, parent, labels } = request;
-  const { namespace } = origin;
-  const target = labels[targetLabel];
-  if (target !== undefined && snapshotRow(ledger.view, namespace, snapshotter, target) !== undefined) {
-    await ledger.read(() => undefined);
-    throw new ShiplogError(ErrorClass.AlreadyExists, `target snapshot ${JSON.stringify(target)}`, {
-      reason: "TargetExists",
-    });
-  }
-  const resource = snapshotResource(snapshotter, key);
-  const isTaken = (view: View) => snapshotRow(view, namespace, snapshotter, key) !== undefined;
-  if (isTaken(ledger.view)) {
-    await ledger.transact(origin, (view) => (isTaken(view) ? holding.hold(view, resource) : []));
-    throw snapshotExists(key);
-  }
-  const parentRow = parent === "" ? undefined : snapshotRow(ledger.view, namespace, snapshotter, parent);
-  const parents =
-    parentRow === undefined ? [] : [parentRow.id, ...parentIds(ledger.view, namespace, snapshotter, parentRow)];
-  const observedParent = (view: View): ObservedParent => {
-    if (parent === "") return "none";
-    const row = snapshotRow(view, namespace, snapshotter, parent);
-    // Removed and made again it is another snapshot than the one that the directory was made on.
-    return row === undefined || row.id !== parents[0] ? "absent" : row.status;
-  };
-  const id = ids.directory();
-  let taken = false;
-  try {
-    // Otherwise the decision below is a refusal: what is no parent now will not become one under this id.
-    const seen = observedParent(ledger.view);
-    if (seen === "none" || seen === "committed")
-      await makeDirectory(request, id, parents, () => observedParent(ledger.view) === "absent");
-    const { next } = await ledger.transact(origin, (view) => {
-      taken = isTaken(view);
-      if (taken) return holding.hold(view, resource);
-      const type = kind === "active" ? "PrepareSnapshot" : "ViewSnapshot";
-      const command = { type, key, id, parent, observedParent: observedParent(view), labels } as const;
-      return [{ kind: "snapshot", key: rowKey(snapshotter, key), command }, ...holding.hold(view, resource)];
-    });
-    if (taken) throw snapshotExists(key);
-    return { next, mounts: snapshotter.mounts(id, kind, parents) };
-  } catch (error) {
-    if (snapshotRow(ledger.view, namespace, snapshotter, key)?.id !== id)
-      await removeDirectory(dependencies, snapshotter, id);
-    throw error;
-  }
-}
-
-/**
  * Makes the active snapshot `key` the committed snapshot `name`. What was written is on disk, and measured, before it is recorded.
  *
  * A remove of the key may be decided at any time in between. If it is decided first, this finds the row gone or another in its place, and is
@@ -159,12 +94,14 @@ export async function commitSnapshot({ ledger }: SnapshotDependencies, request: 
     await ledger.transact(origin, (view) => (isTaken(view) ? holding.hold(view, resource) : []));
     throw snapshotExists(name);
   }
+  refuseVolume(ledger.view, namespace, snapshotter, key, snapshotRow(ledger.view, namespace, snapshotter, key));
   const measured = await measure(ledger, request);
   let taken = false;
   const outcome = await ledger.transact(origin, (view) => {
     taken = isTaken(view);
     if (taken) return holding.hold(view, resource);
     const row = snapshotRow(view, namespace, snapshotter, key);
+    refuseVolume(view, namespace, snapshotter, key, row);
     const commit = {
       kind: "snapshot",
       key: rowKey(snapshotter, key),
@@ -189,7 +126,26 @@ export async function commitSnapshot({ ledger }: SnapshotDependencies, request: 
   return outcome;
 }
 
-/** @throws ShiplogError NotFound; FailedPrecondition when it has children */
+/** Says of a snapshot that it holds the content of a volume. */
+export const volumeOwnerLabel = "shiplog/volume";
+
+/** A snapshot that a volume is made of goes with the volume. @throws ShiplogError FailedPrecondition */
+function refuseVolume(
+  view: View,
+  namespace: string,
+  { name }: Snapshotter,
+  key: string,
+  row: SnapshotState | undefined,
+): void {
+  const owner = row?.labels[volumeOwnerLabel];
+  const volume = owner === undefined ? undefined : view.volumes.get(namespace, owner);
+  if (volume?.snapshotter !== name || volume.snapshotKey !== key) return;
+  throw new ShiplogError(ErrorClass.FailedPrecondition, `snapshot ${key} is volume ${JSON.stringify(owner)}`, {
+    reason: "SnapshotOfVolume",
+  });
+}
+
+/** @throws ShiplogError NotFound; FailedPrecondition when it has children, or holds a volume */
 export async function removeSnapshot(
   dependencies: SnapshotDependencies,
   { origin, holding, snapshotter }: SnapshotScope,
@@ -198,7 +154,9 @@ export async function removeSnapshot(
   const { ledger } = dependencies;
   let id: string | undefined;
   const outcome = await ledger.transact(origin, (view) => {
-    id = snapshotRow(view, origin.namespace, snapshotter, key)?.id;
+    const row = snapshotRow(view, origin.namespace, snapshotter, key);
+    refuseVolume(view, origin.namespace, snapshotter, key, row);
+    id = row?.id;
     const children = view.snapshotChildren(origin.namespace, rowKey(snapshotter, key));
     return [
       { kind: "snapshot", key: rowKey(snapshotter, key), command: { type: "RemoveSnapshot", key, children } },
@@ -212,13 +170,14 @@ export async function removeSnapshot(
 /** The directory's usage, once everything in it is on disk; undefined when the key names no active snapshot. */
 async function measure(
   ledger: Ledger,
-  { origin, snapshotter, key }: CommitRequest,
+  { origin, snapshotter, key, labels }: CommitRequest,
 ): Promise<(Usage & { readonly id: string }) | undefined> {
   const row = snapshotRow(ledger.view, origin.namespace, snapshotter, key);
   if (row?.status !== "active") return undefined;
   const parents = parentIds(ledger.view, origin.namespace, snapshotter, row);
   try {
     await snapshotter.sync(row.id);
+    await snapshotter.commit?.(row.id, passedOn(labels));
     return { id: row.id, ...(await snapshotter.usage(row.id, "active", parents)) };
   } catch (error) {
     if (snapshotRow(ledger.view, origin.namespace, snapshotter, key)?.id !== row.id) throw snapshotAbsent(key, error);
@@ -226,25 +185,14 @@ async function measure(
   }
 }
 
-async function makeDirectory(
-  { snapshotter, kind, parent }: CreateRequest,
-  id: string,
-  parents: readonly string[],
-  parentHasGone: () => boolean,
-): Promise<void> {
-  try {
-    await snapshotter.create(id, kind, parents);
-  } catch (error) {
-    if (!parentHasGone()) throw error;
-    throw new ShiplogError(ErrorClass.NotFound, `parent snapshot ${parent} does not exist`, {
-      reason: "ParentAbsent",
-      cause: error,
-    });
-  }
+/** The labels that reach a snapshotter (containerd: snapshots/snapshotter.go, FilterInheritedLabels). */
+export function passedOn(labels: Labels): Labels {
+  const isPassed = (label: string) => label === targetLabel || label.startsWith("containerd.io/snapshot/");
+  return Object.fromEntries(Object.entries(labels).filter(([label]) => isPassed(label)));
 }
 
-async function removeDirectory(
-  { onLeftover }: SnapshotDependencies,
+export async function removeDirectory(
+  { onLeftover }: Pick<SnapshotDependencies, "onLeftover">,
   snapshotter: Snapshotter,
   id: string,
 ): Promise<void> {
@@ -263,22 +211,34 @@ export function rowKey(snapshotter: Snapshotter, key: string): string {
   return `${snapshotter.name}/${key}`;
 }
 
-const snapshotExists = (key: string) =>
+export const snapshotExists = (key: string) =>
   new ShiplogError(ErrorClass.AlreadyExists, `snapshot ${JSON.stringify(key)}`, { reason: "SnapshotExists" });
 
 /** How to mount the active snapshot or view that a container has for its root. @throws ShiplogError NotFound, FailedPrecondition */
-export function rootfsMounts(
+export async function rootfsMounts(
   view: View,
   snapshotters: ReadonlyMap<string, Snapshotter>,
   namespace: string,
-  { snapshotter: name, snapshotKey: key }: { readonly snapshotter: string; readonly snapshotKey: string },
-): MountDescription[] {
-  if (key === "") return [];
+  { snapshotter, snapshotKey: key }: { readonly snapshotter: string; readonly snapshotKey: string },
+): Promise<readonly MountDescription[]> {
+  return key === "" ? [] : (await activeMounts(view, snapshotters, namespace, snapshotter, key)).mounts;
+}
+
+/** How to mount an active snapshot or view, and the id of its directory. @throws ShiplogError NotFound, FailedPrecondition */
+export async function activeMounts(
+  view: View,
+  snapshotters: ReadonlyMap<string, Snapshotter>,
+  namespace: string,
+  name: string,
+  key: string,
+): Promise<{ readonly id: string; readonly mounts: readonly MountDescription[] }> {
   const snapshotter = snapshotters.get(name);
   const row = snapshotter && snapshotRow(view, namespace, snapshotter, key);
   if (row === undefined || snapshotter === undefined) throw snapshotAbsent(key);
-  if (row.status !== "active" && row.status !== "view") throw snapshotCommitted(key);
-  return snapshotter.mounts(row.id, row.status, parentIds(view, namespace, snapshotter, row));
+  const kind = kindOf(row);
+  if (kind !== "active" && kind !== "view") throw snapshotCommitted(key);
+  const parents = parentIds(view, namespace, snapshotter, row);
+  return { id: row.id, mounts: await snapshotter.mounts(row.id, kind, parents) };
 }
 
 export const snapshotCommitted = (key: string) =>

@@ -4,7 +4,7 @@
  */
 import { ErrorClass, ShiplogError } from "../error.ts";
 import type { Labels } from "../events/catalogue.ts";
-import type { SnapshotState } from "../machines/mod.ts";
+import { kindOf, type SnapshotState } from "../machines/mod.ts";
 import type { MountDescription } from "../platform/mod.ts";
 import type { SnapshotKind, Snapshotter, Usage } from "../snapshots/mod.ts";
 import { type Mount, timestampFromUnixNano, snapshots as wire } from "../wire/mod.ts";
@@ -15,9 +15,9 @@ import { holding } from "./holding.ts";
 import { storedLabels, validateLabels } from "./labels.ts";
 import { maskedLabels, maskPaths } from "./mask.ts";
 import type { Service } from "./service.ts";
+import { createSnapshot } from "./snapshot-create.ts";
 import {
   commitSnapshot,
-  createSnapshot,
   parentIds,
   removeSnapshot,
   rowKey,
@@ -35,6 +35,12 @@ const infosPerMessageMax = 100;
 const keyBytesMax = 32_768;
 
 const updatable = { fields: ["labels"], maps: ["labels"] };
+
+interface Found extends SnapshotState {
+  readonly kind: NonNullable<ReturnType<typeof kindOf>>;
+  /** Directory ids, nearest first. */
+  readonly parents: readonly string[];
+}
 
 export function snapshotsService(dependencies: SnapshotDependencies): Service<typeof wire.SnapshotsDefinition> {
   const { ledger } = dependencies;
@@ -73,15 +79,12 @@ export function snapshotsService(dependencies: SnapshotDependencies): Service<ty
   }
 
   /** A snapshot with the ids of its parents, as of now. */
-  async function find(
-    call: Call,
-    snapshotter: Snapshotter,
-    key: string,
-  ): Promise<SnapshotState & { readonly parents: readonly string[] }> {
+  async function find(call: Call, snapshotter: Snapshotter, key: string): Promise<Found> {
     const namespace = call.namespace();
     const { next, value } = await ledger.read((view) => {
       const row = snapshotRow(view, namespace, snapshotter, key);
-      return row && { ...row, parents: parentIds(view, namespace, snapshotter, row) };
+      const kind = row && kindOf(row);
+      return kind && { ...row, kind, parents: parentIds(view, namespace, snapshotter, row) };
     });
     call.position = next;
     if (value === undefined) throw snapshotAbsent(key);
@@ -95,9 +98,9 @@ export function snapshotsService(dependencies: SnapshotDependencies): Service<ty
 
     async mounts({ snapshotter: name, key }, call) {
       const snapshotter = snapshotterOf(name);
-      const { id, status, parents } = await find(call, snapshotter, key);
-      if (status !== "active" && status !== "view") throw snapshotCommitted(key);
-      return { mounts: snapshotter.mounts(id, status, parents).map(mountMessage) };
+      const { id, kind, parents } = await find(call, snapshotter, key);
+      if (kind === "committed") throw snapshotCommitted(key);
+      return { mounts: (await snapshotter.mounts(id, kind, parents)).map(mountMessage) };
     },
 
     async commit({ snapshotter, key, name, labels }, call) {
@@ -164,10 +167,10 @@ export function snapshotsService(dependencies: SnapshotDependencies): Service<ty
 
     async usage({ snapshotter: name, key }, call) {
       const snapshotter = snapshotterOf(name);
-      const { id, status, parents, size, inodes } = await find(call, snapshotter, key);
-      if (status !== "active" && status !== "view") return usageMessage({ size, inodes });
+      const { id, kind, parents, size, inodes } = await find(call, snapshotter, key);
+      if (kind === "committed") return usageMessage({ size, inodes });
       try {
-        return usageMessage(await snapshotter.usage(id, status, parents));
+        return usageMessage(await snapshotter.usage(id, kind, parents));
       } catch (error) {
         // Removed while its directory was being measured.
         if (snapshotRow(ledger.view, call.namespace(), snapshotter, key)?.id !== id) throw snapshotAbsent(key, error);
@@ -178,7 +181,7 @@ export function snapshotsService(dependencies: SnapshotDependencies): Service<ty
 }
 
 /** @throws ShiplogError InvalidArgument; containerd's database refuses these late and without a class */
-function validKey(key: string): string {
+export function validKey(key: string): string {
   const complaint =
     key === "" ? "empty" : Buffer.byteLength(key) > keyBytesMax ? `longer than ${keyBytesMax} bytes` : undefined;
   if (complaint === undefined) return key;
@@ -198,7 +201,7 @@ const snapshotAdaptor =
   ([field, ...rest]) => {
     switch (field) {
       case "kind":
-        return status;
+        return kindOf({ status });
       case "name":
         return name;
       case "parent":
@@ -214,6 +217,7 @@ const kinds = {
   active: wire.Kind.ACTIVE,
   view: wire.Kind.VIEW,
   committed: wire.Kind.COMMITTED,
+  taking: wire.Kind.ACTIVE,
   absent: wire.Kind.UNKNOWN,
 } as const;
 

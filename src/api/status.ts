@@ -33,6 +33,12 @@ const classes: Readonly<Record<ErrorClass, readonly [code: number, text?: string
   DataLoss: [15],
 };
 
+/** The class that a code of another process stands for. */
+export function classOfCode(code: number): ErrorClass {
+  const found = Object.entries(classes).find(([, [each]]) => each === code);
+  return (found?.[0] ?? "Unknown") as ErrorClass;
+}
+
 /** The status of anything thrown. What is no ShiplogError is Unknown with its text, as Go's plain errors are. */
 export function failureOf(error: unknown): RpcFailure {
   if (!(error instanceof ShiplogError))

@@ -65,6 +65,9 @@ export function connect(address: string): Connection {
   const client = new Client(`unix:${address}`, credentials.createInsecure(), {
     "grpc.max_receive_message_length": messageBytesMax,
     "grpc.max_send_message_length": messageBytesMax,
+    // A socket of this machine is there again as soon as its process is: nothing is spared by waiting for minutes.
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1_000,
   });
   return {
     service<D extends Definition>({ fullName, methods }: D, { namespace, lease }: Headers = {}) {

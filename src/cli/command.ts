@@ -2,7 +2,8 @@
 import type { ParseArgsOptionsConfig } from "node:util";
 import type { CollectionDefinition } from "../wire/gen/shiplog/collection/v1/collection.ts";
 import type { LogDefinition } from "../wire/gen/shiplog/events/v1/log.ts";
-import type { ServiceClient } from "./client.ts";
+import type { QueryDefinition } from "../wire/gen/shiplog/query/v1/query.ts";
+import type { Connection, ServiceClient } from "./client.ts";
 import type { Output } from "./output.ts";
 
 export interface Context {
@@ -16,6 +17,10 @@ export interface Context {
   readonly log: ServiceClient<typeof LogDefinition>;
   /** Its collections and checks. */
   readonly collection: ServiceClient<typeof CollectionDefinition>;
+  /** Its tables, by paths. */
+  readonly query: ServiceClient<typeof QueryDefinition>;
+  /** Any of its services; calls carry the headers. */
+  readonly service: Connection["service"];
 }
 
 export interface Command {

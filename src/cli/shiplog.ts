@@ -6,6 +6,7 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { CollectionDefinition } from "../wire/gen/shiplog/collection/v1/collection.ts";
 import { LogDefinition } from "../wire/gen/shiplog/events/v1/log.ts";
+import { QueryDefinition } from "../wire/gen/shiplog/query/v1/query.ts";
 import { connect } from "./client.ts";
 import { type Command, ExitStatus, Refusal, UsageError } from "./command.ts";
 import { commands } from "./commands/mod.ts";
@@ -70,6 +71,8 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
       namespaceFlag,
       log: connection.service(LogDefinition),
       collection: connection.service(CollectionDefinition),
+      query: connection.service(QueryDefinition),
+      service: connection.service,
     };
     return await command.run(context, values, positionals.slice(1));
   } catch (error) {

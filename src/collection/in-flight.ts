@@ -14,10 +14,15 @@ export class InFlight {
 
   /** The same snapshotter, whose making and removing of directories is known here while it lasts. */
   watch(snapshotter: Snapshotter): Snapshotter {
+    const clone = snapshotter.clone?.bind(snapshotter);
+    const commit = snapshotter.commit?.bind(snapshotter);
     return {
+      ...(clone && { clone: (id, source, signal) => this.#during(snapshotter, id, () => clone(id, source, signal)) }),
       name: snapshotter.name,
       root: snapshotter.root,
-      create: (id, kind, parents) => this.#during(snapshotter, id, () => snapshotter.create(id, kind, parents)),
+      ...(commit && { commit }),
+      create: (id, kind, parents, labels) =>
+        this.#during(snapshotter, id, () => snapshotter.create(id, kind, parents, labels)),
       remove: (id) => this.#during(snapshotter, id, () => snapshotter.remove(id)),
       mounts: (id, kind, parents) => snapshotter.mounts(id, kind, parents),
       sync: (id) => snapshotter.sync(id),

@@ -37,7 +37,12 @@ function endOf(view: View, entry: Unreachable, removedChildren: Map<string, numb
       );
     case "snapshot": {
       const row = view.snapshots.get(namespace, key);
-      if (row === undefined || view.snapshotChildren(namespace, key) > (removedChildren.get(key) ?? 0))
+      // One of which a picture is being made ends at a later collection.
+      if (
+        row === undefined ||
+        row.status === "taking" ||
+        view.snapshotChildren(namespace, key) > (removedChildren.get(key) ?? 0)
+      )
         return undefined;
       const snapshotter = snapshotterOf(key);
       if (row.parent !== "") {

@@ -10,6 +10,7 @@ import type { Ledger } from "../ledger.ts";
 import { isTemporaryMount, type MountInfo, readMountinfo, unmountAll } from "../platform/mod.ts";
 import type { Snapshotter } from "../snapshots/mod.ts";
 import type { TaskManager } from "../tasks/mod.ts";
+import { isPlaceNeeded } from "../volumes/mod.ts";
 import type { Collector } from "./collector.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Trail } from "./trail.ts";
@@ -82,7 +83,15 @@ async function snapshots({ ledger, snapshotters, collector, inFlight }: Machine)
   const suspects: Suspect[] = [];
   for (const snapshotter of snapshotters.values()) {
     const { name, root } = snapshotter;
-    const ids = await snapshotter.list();
+    let ids: readonly string[];
+    try {
+      ids = await snapshotter.list();
+    } catch (error) {
+      // Of another process's: nothing can be said of it now.
+      const message = `its snapshots cannot be looked at: ${(error as Error).message}`;
+      suspects.push({ kind: "snapshot", place: name, message, trail: { kind: "none" } });
+      continue;
+    }
     const owned = ownedDirectories(ledger, name);
     for (const id of ids) {
       if (owned.has(id) || inFlight.has(name, id) || collector.isRemovingSnapshot(name, id)) continue;
@@ -98,7 +107,8 @@ async function snapshots({ ledger, snapshotters, collector, inFlight }: Machine)
     }
     for (const [id, { namespace, key, status, hasParent }] of owned) {
       // A view of something has no directory of its own.
-      if (ids.includes(id) || (status === "view" && hasParent)) continue;
+      // Neither has what another process made by itself.
+      if (ids.includes(id) || (status === "view" && hasParent) || id.startsWith("=")) continue;
       suspects.push({
         kind: "snapshot",
         place: join(root, "snapshots", id),
@@ -117,8 +127,11 @@ function ownedDirectories({ view }: Ledger, snapshotter: string) {
     { readonly namespace: string; readonly key: string; readonly status: string; readonly hasParent: boolean }
   >();
   for (const { namespace, key, row } of view.snapshots.all()) {
-    if (key.startsWith(`${snapshotter}/`))
+    if (key.startsWith(`${snapshotter}/`)) {
       owned.set(row.id, { namespace, key, status: row.status, hasParent: row.parent !== "" });
+      // Not recorded yet as a snapshot of its own, and not to be removed either.
+      if (row.taking !== null) owned.set(row.taking.id, { namespace, key, status: "view", hasParent: true });
+    }
   }
   return owned;
 }
@@ -179,6 +192,7 @@ async function ingests({ ledger, store, collector }: Machine): Promise<Suspect[]
 /** Mounts on our directories that nothing here uses, and mounts anywhere of snapshots that are no more. */
 function mounts({ ledger, snapshotters, state, temporary }: Machine): Suspect[] {
   const bundles = join(state, "io.containerd.runtime.v2.task");
+  const places = join(state, "volumes");
   const roots = [...snapshotters.values()].map(({ name, root }) => ({
     directory: join(root, "snapshots"),
     owned: ownedDirectories(ledger, name),
@@ -186,9 +200,16 @@ function mounts({ ledger, snapshotters, state, temporary }: Machine): Suspect[] 
   }));
   return readMountinfo().flatMap((mount): Suspect[] => {
     const place = mount.mountpoint;
+    const held = below(places, place);
     const suspect = (message: string, trail: Trail, isOurs: boolean): Suspect[] => {
       return [
-        { kind: "mount", place, message, trail, ...(isOurs ? { remove: () => unmountAt(place, temporary) } : {}) },
+        {
+          kind: "mount",
+          place,
+          message,
+          trail,
+          ...(isOurs ? { remove: () => unmountAt(place, held.length === 2 || dirname(place) === temporary) } : {}),
+        },
       ];
     };
     const [namespace, id] = below(bundles, place);
@@ -200,6 +221,10 @@ function mounts({ ledger, snapshotters, state, temporary }: Machine): Suspect[] 
         true,
       );
     }
+    if (held.length === 2)
+      return isPlaceNeeded(ledger.view, held.join("/"))
+        ? []
+        : suspect("mounted for containers that do not need it", { kind: "none" }, true);
     const [name] = below(temporary, place);
     if (name !== undefined)
       return isTemporaryMount(join(temporary, name))
@@ -235,8 +260,8 @@ function layersOf({ type, superOptions }: MountInfo, directory: string): string[
   return paths.flatMap((path) => below(directory, path).slice(0, 1));
 }
 
-async function unmountAt(place: string, temporary: string): Promise<void> {
+/** The directory goes too where it was made for the mount: it is empty then, or not ours to remove. */
+async function unmountAt(place: string, directoryGoes: boolean): Promise<void> {
   await unmountAll(place, { lazy: true });
-  // Empty now, or it is not ours to remove.
-  if (dirname(place) === temporary) await rmdir(place).catch(() => {});
+  if (directoryGoes) await rmdir(place).catch(() => {});
 }

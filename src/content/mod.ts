@@ -4,6 +4,7 @@
  */
 export { digestAlgorithms, parseDigest, readDigest, type DigestAlgorithm } from "./digest.ts";
 export type { Holding } from "./holding.ts";
+export { KeyedMutex } from "./keyed-mutex.ts";
 export {
   abortIngest,
   type ContentDependencies,

@@ -135,8 +135,46 @@ export interface Facts {
     readonly size: number;
     readonly inodes: number;
   };
+  /** On the active snapshot's stream, an intent: a picture is to be taken of it, for which these containers stand still. */
+  SnapshotTaking: { readonly name: string; readonly id: string; readonly containers: readonly string[] };
+  /**
+   * The picture is on disk under `name`, and the active snapshot has gone on. `paused`: the containers that had to stand still, for
+   * `pausedNs` nanoseconds from the first to the last moment. Bytes of data that the file system shares between the two, and that were copied.
+   */
+  SnapshotTaken: {
+    readonly name: string;
+    readonly paused: readonly string[];
+    readonly pausedNs: number;
+    readonly sharedBytes: number;
+    readonly copiedBytes: number;
+  };
+  SnapshotTakeFailed: { readonly name: string; readonly message: string };
+  /** On the stream of the picture's name, in the same append as SnapshotTaken: a committed snapshot begins. `at`: the moment that it shows. */
+  SnapshotPictured: {
+    readonly of: { readonly key: string; readonly container: string; readonly at: bigint };
+    readonly id: string;
+    readonly parent: string;
+    readonly labels: Labels;
+    readonly size: number;
+    readonly inodes: number;
+  };
   SnapshotUpdated: { readonly labels: Labels };
   SnapshotRemoved: Collected;
+
+  /** Streams `volume/<name>`: an active snapshot with a life of its own. `snapshotKey` is that of the snapshot which holds its content from then on. */
+  VolumeCreated: {
+    readonly snapshotter: string;
+    readonly snapshotKey: string;
+    readonly sharing: "shared" | "exclusive";
+    readonly labels: Labels;
+  };
+  /** `path`: where in the container. */
+  VolumeMounted: { readonly container: string; readonly path: string; readonly readOnly: boolean };
+  VolumeUnmounted: { readonly container: string };
+  /** `picture`: the name of a committed snapshot. */
+  VolumePictured: { readonly picture: string };
+  VolumeRolledBack: { readonly picture: string; readonly snapshotKey: string };
+  VolumeRemoved: Record<string, never>;
 
   /** Streams `task/<container id>`. Facts in -ing are intents; each is closed by an outcome, by recovery if need be. */
   TaskCreating: {
@@ -194,6 +232,10 @@ export interface Facts {
 
   /** Streams `event/<topic>`: an envelope that a client published or a shim forwarded and that is no fact of ours. */
   EventPublished: { readonly topic: string; readonly event: AnyValue | null; readonly timestamp: bigint };
+
+  /** Streams `entry/<name>`: what a client keeps under a name of its own. Made, or its value replaced. */
+  EntryPut: { readonly value: AnyValue };
+  EntryDeleted: Record<string, never>;
 }
 
 export type FactType = keyof Facts;
@@ -227,8 +269,18 @@ export const schemaVersions: Readonly<Record<FactType, number>> = {
   SnapshotViewed: 1,
   SnapshotCommitted: 1,
   SnapshotSealed: 1,
+  SnapshotTaking: 1,
+  SnapshotTaken: 1,
+  SnapshotTakeFailed: 1,
+  SnapshotPictured: 1,
   SnapshotUpdated: 1,
   SnapshotRemoved: 1,
+  VolumeCreated: 1,
+  VolumeMounted: 1,
+  VolumeUnmounted: 1,
+  VolumePictured: 1,
+  VolumeRolledBack: 1,
+  VolumeRemoved: 1,
   TaskCreating: 1,
   TaskCreated: 1,
   TaskCreateFailed: 1,
@@ -259,4 +311,6 @@ export const schemaVersions: Readonly<Record<FactType, number>> = {
   ExecDeleted: 1,
   GarbageCollected: 1,
   EventPublished: 1,
+  EntryPut: 1,
+  EntryDeleted: 1,
 };

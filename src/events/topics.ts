@@ -134,11 +134,23 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
     name: data.name,
   })),
   SnapshotSealed: null,
+  // Nothing of containerd's becomes a committed snapshot while it goes on, and its commit would say that the key has ended.
+  SnapshotTaking: null,
+  SnapshotTaken: null,
+  SnapshotTakeFailed: null,
+  SnapshotPictured: null,
   SnapshotUpdated: null,
   SnapshotRemoved: {
     ...to("/snapshot/remove", "containerd.events.SnapshotRemove", ({ key }) => snapshot(key)),
     isEvent: ({ collected }) => collected !== true,
   },
+
+  VolumeCreated: null,
+  VolumeMounted: null,
+  VolumeUnmounted: null,
+  VolumePictured: null,
+  VolumeRolledBack: null,
+  VolumeRemoved: null,
 
   TaskCreating: null,
   TaskCreated: to(
@@ -209,6 +221,9 @@ const table: { readonly [T in FactType]: Topic<T> | typeof passedOn | null } = {
   GarbageCollected: null,
 
   EventPublished: passedOn,
+
+  EntryPut: null,
+  EntryDeleted: null,
 };
 
 /**

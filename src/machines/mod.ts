@@ -5,6 +5,7 @@ import { type BlobCommand, blobDecider, type BlobFact, type BlobState } from "./
 import { type CollectionCommand, collectionDecider, type CollectionFact, type CollectionState } from "./collection.ts";
 import { type ContainerCommand, containerDecider, type ContainerFact, type ContainerState } from "./container.ts";
 import type { Decider } from "./decider.ts";
+import { type EntryCommand, entryDecider, type EntryFact, type EntryState } from "./entry.ts";
 import { type ImageCommand, imageDecider, type ImageFact, type ImageState } from "./image.ts";
 import { type IngestCommand, ingestDecider, type IngestFact, type IngestState } from "./ingest.ts";
 import { type LeaseCommand, leaseDecider, type LeaseFact, type LeaseState } from "./lease.ts";
@@ -18,6 +19,7 @@ import {
 import { type SnapshotCommand, snapshotDecider, type SnapshotFact, type SnapshotState } from "./snapshot.ts";
 import { taskDecider } from "./task-decider.ts";
 import type { TaskCommand, TaskFact, TaskState } from "./task.ts";
+import { type VolumeCommand, volumeDecider, type VolumeFact, type VolumeState } from "./volume.ts";
 
 /** Kind of entity → its state. The kind is the first part of the stream and the name of the table. */
 export interface States {
@@ -31,6 +33,8 @@ export interface States {
   readonly task: TaskState;
   readonly collection: CollectionState;
   readonly event: PublicationState;
+  readonly entry: EntryState;
+  readonly volume: VolumeState;
 }
 
 /** Kind of entity → its commands. */
@@ -45,6 +49,8 @@ export interface Commands {
   readonly task: TaskCommand;
   readonly collection: CollectionCommand;
   readonly event: PublicationCommand;
+  readonly entry: EntryCommand;
+  readonly volume: VolumeCommand;
 }
 
 /** Kind of entity → its facts. Each type of the catalogue belongs to one kind. */
@@ -59,6 +65,8 @@ export interface KindFacts {
   readonly task: TaskFact;
   readonly collection: CollectionFact;
   readonly event: PublicationFact;
+  readonly entry: EntryFact;
+  readonly volume: VolumeFact;
 }
 
 export type Kind = keyof States;
@@ -74,6 +82,8 @@ export const deciders: { readonly [K in Kind]: Decider<States[K], Commands[K], K
   task: taskDecider,
   collection: collectionDecider,
   event: publicationDecider,
+  entry: entryDecider,
+  volume: volumeDecider,
 };
 
 export type * from "./decider.ts";
@@ -87,8 +97,13 @@ export type * from "./snapshot.ts";
 export type * from "./task.ts";
 export type * from "./collection.ts";
 export type * from "./publication.ts";
+export type * from "./entry.ts";
+export type * from "./volume.ts";
 export { isRejection } from "./decider.ts";
 export { quoted } from "./quoted.ts";
 export { openIntents, type OpenIntents } from "./open-intents.ts";
+export { kindOf } from "./snapshot.ts";
 export { execOf } from "./task.ts";
 export { execChart } from "./task-chart.ts";
+export { conditions, isAboutExec } from "./task-decider.ts";
+export { chartConfig, chartGraph, type ChartEdge, type ChartGraph } from "./chart-graph.ts";

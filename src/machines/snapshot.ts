@@ -1,6 +1,7 @@
 /**
  * The snapshot: a layer of a filesystem, in work or committed. An active one ends when it is committed; what it became lives on the stream
- * of its new name. Wordings: containerd's metadata/snapshot.go and snapshots/storage/bolt.go.
+ * of its new name. Or a picture is taken of it, which is a committed snapshot under a name of its own, while the active one goes on.
+ * Wordings: containerd's metadata/snapshot.go and snapshots/storage/bolt.go.
  */
 import type { FactType, Labels, StatedFact } from "../events/catalogue.ts";
 import { buildChart } from "./chart.ts";
@@ -10,9 +11,28 @@ import { quoted, rejection } from "./rejection.ts";
 
 export type SnapshotKind = "active" | "view" | "committed";
 
-/** A snapshot's row, under `<snapshotter>/<key or name>`. */
+/** A picture that is being made. */
+export interface OpenPicture {
+  readonly name: string;
+  /** Of the picture's directory. */
+  readonly id: string;
+  /** Ids of the containers that are made to stand still for it. */
+  readonly containers: readonly string[];
+}
+
+/** Of what a committed snapshot is a picture. */
+export interface PictureOf {
+  /** The key of the active snapshot. */
+  readonly key: string;
+  /** The container whose root that was, or empty. */
+  readonly container: string;
+  /** Unix nanoseconds. */
+  readonly at: bigint;
+}
+
+/** A snapshot's row, under `<snapshotter>/<key or name>`. In status `taking` it is active, and a picture of it is being made. */
 export interface SnapshotState {
-  readonly status: "absent" | SnapshotKind;
+  readonly status: "absent" | SnapshotKind | "taking";
   /** Names the directory on disk, unique in a snapshotter. */
   readonly id: string;
   /** Name of a committed snapshot in the same namespace and snapshotter, or empty. */
@@ -23,10 +43,14 @@ export interface SnapshotState {
   readonly inodes: number;
   readonly createdAt: bigint;
   readonly updatedAt: bigint;
+  /** In status `taking`. */
+  readonly taking: OpenPicture | null;
+  /** Null for what is no picture. */
+  readonly picture: PictureOf | null;
 }
 
 /** What the plan saw of the named parent: "none" when the request names none. */
-export type ObservedParent = "none" | "absent" | SnapshotKind;
+export type ObservedParent = "none" | SnapshotState["status"];
 
 export type SnapshotCommand =
   | {
@@ -49,6 +73,29 @@ export type SnapshotCommand =
       readonly size: number;
       readonly inodes: number;
     }
+  /** Says that a picture is about to be taken of the active snapshot `key`; closed by RecordTaken or RecordTakeFailed. */
+  | (OpenPicture & { readonly type: "TakeSnapshot"; readonly key: string; readonly nameTaken: boolean })
+  /** On the key's stream; goes together with KeepPicture on the name's stream. Bytes; `pausedNs` is 0 when nothing ran. */
+  | {
+      readonly type: "RecordTaken";
+      readonly key: string;
+      readonly name: string;
+      readonly paused: readonly string[];
+      readonly pausedNs: number;
+      readonly sharedBytes: number;
+      readonly copiedBytes: number;
+    }
+  | { readonly type: "RecordTakeFailed"; readonly key: string; readonly name: string; readonly message: string }
+  | {
+      readonly type: "KeepPicture";
+      readonly name: string;
+      readonly of: PictureOf;
+      readonly id: string;
+      readonly parent: string;
+      readonly labels: Labels;
+      readonly size: number;
+      readonly inodes: number;
+    }
   | { readonly type: "UpdateSnapshot"; readonly key: string; readonly labels: Labels }
   | { readonly type: "RemoveSnapshot"; readonly key: string; readonly children: number; readonly collected?: boolean };
 
@@ -63,11 +110,14 @@ const initialState: SnapshotState = {
   inodes: 0,
   createdAt: 0n,
   updatedAt: 0n,
+  taking: null,
+  picture: null,
 };
 
 const chart = buildChart<SnapshotState["status"], SnapshotCommand["type"]>("snapshot", "absent", {
-  absent: { PrepareSnapshot: "active", ViewSnapshot: "view", SealSnapshot: "committed" },
-  active: { CommitSnapshot: "absent", UpdateSnapshot: "active", RemoveSnapshot: "absent" },
+  absent: { PrepareSnapshot: "active", ViewSnapshot: "view", SealSnapshot: "committed", KeepPicture: "committed" },
+  active: { CommitSnapshot: "absent", TakeSnapshot: "taking", UpdateSnapshot: "active", RemoveSnapshot: "absent" },
+  taking: { RecordTaken: "active", RecordTakeFailed: "active", UpdateSnapshot: "taking" },
   view: { UpdateSnapshot: "view", RemoveSnapshot: "absent" },
   committed: { UpdateSnapshot: "committed", RemoveSnapshot: "absent" },
 });
@@ -78,7 +128,8 @@ export const snapshotDecider: Decider<SnapshotState, SnapshotCommand, SnapshotFa
   initialState,
   decide(state, command) {
     // containerd takes the name before it looks for the key, so a commit that is sent twice says that the snapshot exists.
-    if (command.type === "CommitSnapshot" && command.nameTaken) return exists(command.name);
+    if ((command.type === "CommitSnapshot" || command.type === "TakeSnapshot") && command.nameTaken)
+      return exists(command.name);
     if (chart.next(state.status, command.type) === undefined) return refuse(state, command);
     switch (command.type) {
       case "PrepareSnapshot":
@@ -87,7 +138,7 @@ export const snapshotDecider: Decider<SnapshotState, SnapshotCommand, SnapshotFa
         if (command.observedParent === "absent") {
           return rejection("NotFound", "ParentAbsent", `parent snapshot ${parent} does not exist`);
         }
-        if (command.observedParent === "active" || command.observedParent === "view") {
+        if (command.observedParent !== "none" && command.observedParent !== "committed") {
           const said = `failed to create snapshot: parent ${quoted(parent)} is not committed snapshot`;
           return rejection("InvalidArgument", "ParentNotCommitted", said);
         }
@@ -99,6 +150,20 @@ export const snapshotDecider: Decider<SnapshotState, SnapshotCommand, SnapshotFa
       case "SealSnapshot": {
         const { key, id, parent, labels, size, inodes } = command;
         return [{ type: "SnapshotSealed", data: { key, id, parent, labels, size, inodes } }];
+      }
+      case "TakeSnapshot": {
+        const { name, id, containers } = command;
+        return [{ type: "SnapshotTaking", data: { name, id, containers } }];
+      }
+      case "RecordTaken": {
+        const { name, paused, pausedNs, sharedBytes, copiedBytes } = command;
+        return [{ type: "SnapshotTaken", data: { name, paused, pausedNs, sharedBytes, copiedBytes } }];
+      }
+      case "RecordTakeFailed":
+        return [{ type: "SnapshotTakeFailed", data: { name: command.name, message: command.message } }];
+      case "KeepPicture": {
+        const { of, id, parent, labels, size, inodes } = command;
+        return [{ type: "SnapshotPictured", data: { of, id, parent, labels, size, inodes } }];
       }
       case "UpdateSnapshot":
         return [{ type: "SnapshotUpdated", data: { labels: command.labels } }];
@@ -113,19 +178,28 @@ export const snapshotDecider: Decider<SnapshotState, SnapshotCommand, SnapshotFa
     switch (fact.type) {
       case "SnapshotPrepared":
       case "SnapshotViewed":
-      case "SnapshotSealed": {
+      case "SnapshotSealed":
+      case "SnapshotPictured": {
         const { id, parent, labels } = fact.data;
+        const committed = fact.type === "SnapshotSealed" || fact.type === "SnapshotPictured";
         return {
           status: statusAfter[fact.type],
           id,
           parent,
           labels: ordered(labels),
-          size: fact.type === "SnapshotSealed" ? fact.data.size : 0,
-          inodes: fact.type === "SnapshotSealed" ? fact.data.inodes : 0,
+          size: committed ? fact.data.size : 0,
+          inodes: committed ? fact.data.inodes : 0,
           createdAt: fact.time,
           updatedAt: fact.time,
+          taking: null,
+          picture: fact.type === "SnapshotPictured" ? fact.data.of : null,
         };
       }
+      case "SnapshotTaking":
+        return { ...state, status: "taking", taking: fact.data };
+      case "SnapshotTaken":
+      case "SnapshotTakeFailed":
+        return { ...state, status: "active", taking: null };
       case "SnapshotUpdated":
         return { ...state, labels: ordered(fact.data.labels), updatedAt: fact.time };
       case "SnapshotCommitted":
@@ -138,7 +212,18 @@ export const snapshotDecider: Decider<SnapshotState, SnapshotCommand, SnapshotFa
   isTerminal: (state) => state.status === "absent",
 };
 
-const statusAfter = { SnapshotPrepared: "active", SnapshotViewed: "view", SnapshotSealed: "committed" } as const;
+const statusAfter = {
+  SnapshotPrepared: "active",
+  SnapshotViewed: "view",
+  SnapshotSealed: "committed",
+  SnapshotPictured: "committed",
+} as const;
+
+/** What kind of snapshot it is to clients, who need not know of pictures; undefined when there is none. */
+export function kindOf({ status }: Pick<SnapshotState, "status">): SnapshotKind | undefined {
+  if (status === "absent") return undefined;
+  return status === "taking" ? "active" : status;
+}
 
 const exists = (name: string): Rejection => rejection("AlreadyExists", "SnapshotExists", `snapshot ${quoted(name)}`);
 
@@ -148,14 +233,26 @@ function refuse(state: SnapshotState, command: SnapshotCommand): Rejection {
     case "ViewSnapshot":
       return exists(command.key);
     case "SealSnapshot":
+    case "KeepPicture":
       return exists(command.name);
+    case "RecordTaken":
+    case "RecordTakeFailed": {
+      const said = `snapshot ${quoted(command.key)} has no picture ${quoted(command.name)} in the making`;
+      return rejection("FailedPrecondition", "PictureNotOpen", said);
+    }
     case "CommitSnapshot":
+    case "TakeSnapshot":
     case "UpdateSnapshot":
     case "RemoveSnapshot": {
       if (state.status === "absent") {
         return rejection("NotFound", "SnapshotAbsent", `snapshot ${command.key} does not exist`);
       }
-      const said = `failed to commit snapshot: snapshot ${quoted(command.key)} is not active`;
+      if (state.status === "taking") {
+        const said = `a picture is being taken of snapshot ${quoted(command.key)}`;
+        return rejection("FailedPrecondition", "SnapshotBeingTaken", said);
+      }
+      const what = command.type === "TakeSnapshot" ? "take" : "commit";
+      const said = `failed to ${what} snapshot: snapshot ${quoted(command.key)} is not active`;
       return rejection("FailedPrecondition", "SnapshotNotActive", said);
     }
   }

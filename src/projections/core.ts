@@ -12,7 +12,7 @@ type AnyDecider = Decider<{ readonly status: string }, { readonly type: string }
 
 export const core: Projection = {
   name: "core",
-  version: 4,
+  version: 5,
   tables: kinds,
   apply(before, fact): RowChange | undefined {
     const stream = parseStream(fact.stream);

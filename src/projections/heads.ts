@@ -9,6 +9,8 @@ import type { Fact, Position } from "../events/fact.ts";
 import type { Kind, States } from "../machines/mod.ts";
 import type { Head, Projection, RowChange } from "./definition.ts";
 import { BlobLinks, SnapshotChildren } from "./indexes.ts";
+import type { RowName } from "./row-key.ts";
+import { tableName } from "./stream.ts";
 import type { Table, View } from "./view.ts";
 
 /** Ended streams whose version stays in memory. */
@@ -38,6 +40,10 @@ class HeadTable<Row> implements Table<Row> {
     for (const [namespace, rows] of this.#namespaces) for (const [key, { row }] of rows) yield { namespace, key, row };
   }
 
+  *heads(): Iterable<{ readonly namespace: string; readonly key: string; readonly head: Head<Row> }> {
+    for (const [namespace, rows] of this.#namespaces) for (const [key, head] of rows) yield { namespace, key, head };
+  }
+
   set(namespace: string, key: string, head: Head<Row>): void {
     const rows = this.#namespaces.get(namespace);
     if (rows === undefined) this.#namespaces.set(namespace, new Map([[key, head]]));
@@ -65,10 +71,9 @@ export class Heads {
     this.#tables = tables as unknown as { [K in Kind]: HeadTable<States[K]> };
     const heads = this;
     this.view = {
-      ...(Object.fromEntries(projection.tables.map((table) => [`${table}s`, tables[table]])) as unknown as Omit<
-        View,
-        "next"
-      >),
+      ...(Object.fromEntries(
+        projection.tables.map((table) => [tableName(table as Kind), tables[table]]),
+      ) as unknown as Omit<View, "next">),
       get next() {
         return heads.#next;
       },
@@ -84,6 +89,16 @@ export class Heads {
 
   head(kind: Kind, namespace: string, key: string): Head | undefined {
     return this.#tables[kind].head(namespace, key);
+  }
+
+  /** The heads of a table, in no order. */
+  rows(kind: Kind): Iterable<{ readonly namespace: string; readonly key: string; readonly head: Head }> {
+    return this.#tables[kind].heads();
+  }
+
+  /** The head that a row's name leads to. */
+  find({ table, namespace, key }: RowName): Head | undefined {
+    return this.head(table as Kind, namespace, key);
   }
 
   state<K extends Kind>(kind: K, namespace: string, key: string): States[K] | undefined {

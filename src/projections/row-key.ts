@@ -57,3 +57,49 @@ export const versionsRange = (name: RowName) => ({
   gte: versionKey(name, 0),
   lte: versionKey(name, Number.MAX_SAFE_INTEGER),
 });
+
+/**
+ * Rows of one table that lie together. Without a key: those of every namespace whose name begins with `namespace`. With one: those of
+ * that namespace whose key begins with `key`, or the one whose key it is where `exact`.
+ */
+export interface Stretch {
+  readonly table: string;
+  readonly namespace: string;
+  readonly key?: string;
+  readonly exact?: boolean;
+}
+
+export interface KeyRange {
+  readonly gte: Buffer;
+  readonly lt: Buffer;
+}
+
+/** Where the heads of a stretch lie, those after `after` in the order of `compareRowNames`; undefined where none can be. */
+export function headRange({ table, namespace, key, exact }: Stretch, after: RowName | undefined): KeyRange | undefined {
+  const text = key === undefined ? `${HEAD}${table}\0${namespace}` : `${HEAD}${table}\0${namespace}\0${key}`;
+  const first = Buffer.from(text);
+  const lt = exact === true ? following(first) : Buffer.from(first);
+  // No UTF-8 has the byte 0xff, so there is always a next one.
+  if (exact !== true) lt[lt.length - 1]! += 1;
+  const from = after === undefined ? first : firstHeadAfter(table, after);
+  const gte = Buffer.compare(first, from) > 0 ? first : from;
+  return Buffer.compare(gte, lt) < 0 ? { gte, lt } : undefined;
+}
+
+/** The least key that a head of this table can have after `after`. */
+function firstHeadAfter(table: string, after: RowName): Buffer {
+  if (table === after.table) return following(rowKey(HEAD, after));
+  // A namespace is an identifier, which no character as low as U+0001 continues.
+  const namespace = table < after.table ? `${after.namespace}\u0001` : `${after.namespace}\0`;
+  return Buffer.from(`${HEAD}${table}\0${namespace}`);
+}
+
+/** The least key above this one. */
+const following = (key: Buffer): Buffer => Buffer.concat([key, Buffer.of(0)]);
+
+/** The order in which rows are listed: by namespace, then table, then the key's bytes. */
+export function compareRowNames(a: RowName, b: RowName): number {
+  if (a.namespace !== b.namespace) return a.namespace < b.namespace ? -1 : 1;
+  if (a.table !== b.table) return a.table < b.table ? -1 : 1;
+  return a.key === b.key ? 0 : Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
+}

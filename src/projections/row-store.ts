@@ -6,15 +6,18 @@ import { Packr } from "msgpackr";
 import RocksDB, { type ReadBatch } from "rocksdb-native";
 import type { Position } from "../events/fact.ts";
 import type { Head, RowChange } from "./definition.ts";
+import type { LivingRow } from "./look.ts";
 import {
   CHECKPOINT,
   ENDED,
   HEAD,
+  headRange,
   parseRowKey,
   parseVersionKey,
   rowKey,
   type RowName,
   spaceRange,
+  type Stretch,
   VERSION,
   versionKey,
   versionsRange,
@@ -25,6 +28,8 @@ const packr = new Packr({ useRecords: false });
 
 /** Entries that one read from RocksDB fetches. */
 const ITERATOR_CAPACITY = 512;
+/** The same for a scan, which often wants only a few: every table that it looks into is read that far ahead. */
+const SCAN_CAPACITY = 64;
 
 /** Which log these rows are a fold of, and the first position that they do not include yet. */
 export interface Checkpoint {
@@ -89,10 +94,33 @@ export class RowStore {
   }
 
   /** Every living row, in key order. */
-  async *heads(): AsyncIterable<RowName & { readonly head: Head }> {
+  async *heads(): AsyncIterable<LivingRow> {
     for await (const { key, value } of this.#db.iterator(spaceRange(HEAD), { capacity: ITERATOR_CAPACITY })) {
-      const [version, position, row] = packr.unpack(value) as [number, Position, unknown];
-      yield { ...parseRowKey(key), head: { version, position, row } };
+      yield parseHead(key, value);
+    }
+  }
+
+  /**
+   * The living rows of the stretches, after `after`, in the order of namespace, table and key. Stretches of one table follow each other, in
+   * the order of their keys.
+   */
+  async *scan(stretches: readonly Stretch[], after?: RowName): AsyncGenerator<LivingRow, void> {
+    const byTable = Map.groupBy(stretches, ({ table }) => table);
+    const tables = [...byTable.keys()].sort();
+    const sources = tables.map((table) => this.#scanTable(byTable.get(table)!, after));
+    try {
+      const heads = await Promise.all(sources.map((source) => source.next()));
+      for (;;) {
+        let least: number | undefined;
+        for (const [index, { value }] of heads.entries()) {
+          if (value && (least === undefined || value.namespace < heads[least]!.value!.namespace)) least = index;
+        }
+        if (least === undefined) return;
+        yield heads[least]!.value!;
+        heads[least] = await sources[least]!.next();
+      }
+    } finally {
+      await Promise.all(sources.map((source) => source.return()));
     }
   }
 
@@ -114,6 +142,16 @@ export class RowStore {
   async version(name: RowName, position: Position): Promise<unknown> {
     const bytes = await this.#db.get(versionKey(name, position));
     return bytes === null ? undefined : ((packr.unpack(bytes) as [number, Position, unknown])[2] ?? undefined);
+  }
+
+  /** The row as it was before the fact at `next`; undefined when there was none. */
+  async rowBefore(name: RowName, next: Position): Promise<Head | undefined> {
+    const range = { gte: versionKey(name, 0), lt: versionKey(name, next) };
+    for await (const { key, value } of this.#db.iterator(range, { reverse: true, capacity: 1 })) {
+      const { key: found, version, position, row } = parseVersion(key, value);
+      if (found === name.key) return row === null ? undefined : { version, position, row };
+    }
+    return undefined;
   }
 
   /** The versions of one row, oldest first: each position is that of the fact that made it. */
@@ -146,11 +184,25 @@ export class RowStore {
     await this.#db.close();
   }
 
+  async *#scanTable(stretches: readonly Stretch[], after: RowName | undefined): AsyncGenerator<LivingRow, void> {
+    for (const stretch of stretches) {
+      const range = headRange(stretch, after);
+      if (range === undefined) continue;
+      for await (const { key, value } of this.#db.iterator(range, { capacity: SCAN_CAPACITY }))
+        yield parseHead(key, value);
+    }
+  }
+
   async #withCheckpoint(): Promise<this> {
     const bytes = await this.#db.get(CHECKPOINT);
     if (bytes !== null) this.#checkpoint = packr.unpack(bytes) as Checkpoint;
     return this;
   }
+}
+
+function parseHead(key: Buffer, value: Buffer): LivingRow {
+  const [version, position, row] = packr.unpack(value) as [number, Position, unknown];
+  return { ...parseRowKey(key), head: { version, position, row } };
 }
 
 function parseVersion(key: Buffer, value: Buffer): VersionedRow {

@@ -12,9 +12,17 @@ export const kinds = [
   "task",
   "collection",
   "event",
+  "entry",
+  "volume",
 ] as const satisfies readonly Kind[];
 
 const known: ReadonlySet<string> = new Set(kinds);
+
+/** What a kind's table is called: the plural. */
+export type TableName<K extends Kind = Kind> = K extends `${infer Stem}y` ? `${Stem}ies` : `${K}s`;
+
+export const tableName = <K extends Kind>(kind: K): TableName<K> =>
+  (kind.endsWith("y") ? `${kind.slice(0, -1)}ies` : `${kind}s`) as TableName<K>;
 
 export const streamName = (kind: Kind, key: string): string => `${kind}/${key}`;
 

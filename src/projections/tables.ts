@@ -11,6 +11,7 @@ import { checkRows, compareStores, type StoreComparison } from "./compare.ts";
 import type { Projection } from "./definition.ts";
 import { Fold, type FactSource } from "./fold.ts";
 import { Heads } from "./heads.ts";
+import { Look } from "./look.ts";
 import { Projector } from "./projector.ts";
 import { RowStore, type VersionedRow } from "./row-store.ts";
 import { parseStream } from "./stream.ts";
@@ -40,6 +41,8 @@ export class Tables {
   readonly #projector: Projector;
   readonly #heads: Heads;
   #rebuilding: Promise<RebuildReport> | undefined;
+  /** Looks under way: the rows that they see stay until they are done. */
+  readonly #looks = new Set<Promise<unknown>>();
 
   private constructor(options: TablesOptions, heads: Heads, store: RowStore) {
     this.#options = options;
@@ -102,6 +105,18 @@ export class Tables {
     yield* this.#projector.store.rowsAt(next);
   }
 
+  /** Has `use` look at the rows as they are, everything that is durable by now included; they stand still meanwhile. */
+  async look<T>(use: (look: Look) => Promise<T>): Promise<T> {
+    await this.#projector.reached(this.#options.log.durableNext);
+    const looking = this.#look(use);
+    this.#looks.add(looking);
+    try {
+      return await looking;
+    } finally {
+      this.#looks.delete(looking);
+    }
+  }
+
   /** The row that a durable fact led to, as it was just after it; undefined when the fact touched none or ended the entity. */
   async rowAfter({ namespace, stream, position }: Fact): Promise<unknown> {
     const name = parseStream(stream);
@@ -148,6 +163,15 @@ export class Tables {
     await this.#projector.close();
   }
 
+  async #look<T>(use: (look: Look) => Promise<T>): Promise<T> {
+    const snapshot = await this.#projector.store.snapshot();
+    try {
+      return await use(new Look(snapshot, this.#options.log));
+    } finally {
+      await snapshot.close();
+    }
+  }
+
   async #rebuild(): Promise<RebuildReport> {
     const { log, projection } = this.#options;
     const name = await freshName(this.#options);
@@ -160,6 +184,7 @@ export class Tables {
       await writeCurrent(this.#options, name);
       return { fresh, old, report: { facts: reached, rows: equal, identical: different === 0, differences } };
     });
+    await Promise.allSettled(this.#looks);
     await old.close();
     await removeOthers(this.#options, fresh.directory);
     return report;

@@ -16,7 +16,7 @@ export interface Hands {
   readonly ledger: Ledger;
   readonly tasks: Pick<TaskManager, "create" | "start" | "kill" | "wait" | "delete">;
   /** How to mount the container's snapshot; nothing for a container without one. @throws ShiplogError when it has gone */
-  readonly rootfsOf: (namespace: string, container: ContainerState) => readonly Mount[];
+  readonly rootfsOf: (namespace: string, container: ContainerState) => readonly Mount[] | Promise<readonly Mount[]>;
 }
 
 /** How long a task that was killed may take to end. */
@@ -48,7 +48,8 @@ export async function startAgain(
   if (!isWanted()) return;
   if (ledger.view.tasks.get(namespace, id) !== undefined) await unlessGone(tasks.delete(origin, id));
   if (!isWanted()) return;
-  const rootfs = rootfsOf(namespace, container()).map((mount) => labelled(mount, mountLabel));
+  const rootfs = (await rootfsOf(namespace, container())).map((mount) => labelled(mount, mountLabel));
+  if (!isWanted()) return;
   await tasks.create(origin, id, { rootfs, io, options: null, runtimePath: "", checkpoint: "" });
   try {
     // A stop that was asked for while there was no task to kill.

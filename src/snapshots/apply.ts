@@ -2,7 +2,8 @@
  * Applies a layer to what a snapshot's mounts show. Owns the choice between writing into the snapshot's directory as it is and mounting
  * first; the work itself is done by a worker thread. After containerd's diff/apply (v1.6.20).
  */
-import { type MountDescription, withTemporaryMount } from "../platform/mod.ts";
+import { Mounters } from "../mounts/mod.ts";
+import type { MountDescription } from "../platform/mod.ts";
 import type { AppliedLayer } from "./layer-apply.ts";
 import type { LayerTarget } from "./layer-writer.ts";
 import { layerEncoding } from "./media-type.ts";
@@ -22,6 +23,8 @@ export interface ApplyOptions {
   readonly workers: SnapshotWorkers;
   /** An existing directory for the mounts that some snapshots need. */
   readonly temporary: string;
+  /** The kernel's alone unless others are given. */
+  readonly mounters?: Mounters;
 }
 
 /**
@@ -29,7 +32,10 @@ export interface ApplyOptions {
  * `Snapshotter.sync`, once for many layers. On failure part of the layer may have been written.
  * @throws MediaTypeUnsupported, LayerInvalid, LayerWriteFailed, KernelError of mounting, the signal's reason
  */
-export async function applyLayer(request: ApplyRequest, { workers, temporary }: ApplyOptions): Promise<AppliedLayer> {
+export async function applyLayer(
+  request: ApplyRequest,
+  { workers, temporary, mounters = new Mounters() }: ApplyOptions,
+): Promise<AppliedLayer> {
   layerEncoding(request.mediaType);
   const run = (target: LayerTarget) =>
     workers.run(
@@ -42,7 +48,7 @@ export async function applyLayer(request: ApplyRequest, { workers, temporary }: 
     );
   const direct = directTarget(request.mounts);
   if (direct !== undefined) return run(direct);
-  return withTemporaryMount(request.mounts, temporary, (root) => run({ root, lowers: [], whiteouts: "delete" }));
+  return mounters.during(request.mounts, temporary, (root) => run({ root, lowers: [], whiteouts: "delete" }));
 }
 
 /** The directory that can be written without mounting: an overlay's upper directory, or a writable bind's source. */

@@ -2,7 +2,8 @@
  * Writes what the right mounts add to the left ones as a layer. Owns the choice between comparing two mounted trees and reading only the
  * upper directory of an overlay on the left one; the work itself is done by a worker thread. After containerd's diff/walking (v1.6.20).
  */
-import { type MountDescription, withTemporaryMount } from "../platform/mod.ts";
+import { Mounters } from "../mounts/mod.ts";
+import type { MountDescription } from "../platform/mod.ts";
 import type { ApplyOptions } from "./apply.ts";
 import type { LayerCompression } from "./compress.ts";
 import type { DiffJob } from "./jobs.ts";
@@ -32,7 +33,7 @@ export interface WriteDiffRequest {
 export async function writeDiff(
   { left, right, compression, latest = Number.POSITIVE_INFINITY, signal }: WriteDiffRequest,
   openSink: () => Promise<LayerSink>,
-  { workers, temporary }: ApplyOptions,
+  { workers, temporary, mounters = new Mounters() }: ApplyOptions,
 ): Promise<string> {
   const run = (sink: LayerSink, form: DiffJob["form"], leftRoot: string, rightRoot: string) =>
     workers.run(
@@ -40,7 +41,7 @@ export async function writeDiff(
       { left: leftRoot, right: rightRoot, form, compression, latest },
       { sink: (bytes) => sink.append(bytes), ...(signal === undefined ? {} : { signal }) },
     );
-  return withTemporaryMount(readOnly(left), temporary, async (leftRoot) => {
+  return mounters.during(readOnly(left), temporary, async (leftRoot) => {
     const upper = upperOf(left, right);
     let sink: LayerSink | undefined;
     if (upper !== undefined) {
@@ -53,7 +54,7 @@ export async function writeDiff(
         await sink.truncate();
       }
     }
-    return withTemporaryMount(readOnly(right), temporary, async (rightRoot) =>
+    return mounters.during(readOnly(right), temporary, async (rightRoot) =>
       run(sink ?? (await openSink()), "trees", leftRoot, rightRoot),
     );
   });

@@ -4,6 +4,7 @@ import type { AppliedLayer } from "./layer-apply.ts";
 import type { PlainError } from "./layer-errors.ts";
 import type { LayerTarget } from "./layer-writer.ts";
 import type { Usage } from "./tree.ts";
+import type { Cloned } from "./tree-clone.ts";
 
 /** `right` is a tree as a whole, or the upper directory of an overlay on `left`. `latest` bounds the times, seconds since 1970. */
 export interface DiffJob {
@@ -25,6 +26,13 @@ export interface Jobs {
   diff: { given: DiffJob; answer: string };
   /** Adds up what a directory takes. */
   usage: { given: { readonly directory: string }; answer: Usage };
+  /** Names what differs between two directories: text, one JSON object a line, which the owner takes piece by piece. */
+  changes: { given: Pick<DiffJob, "left" | "right">; answer: null };
+  /** Makes a directory the copy of another. */
+  clone: {
+    given: { readonly source: string; readonly target: { readonly within: string; readonly name: string } };
+    answer: Cloned;
+  };
   /** Removes a name within a directory, and all below it. */
   remove: { given: { readonly directory: string; readonly name: string }; answer: null };
 }

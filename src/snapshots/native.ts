@@ -4,24 +4,28 @@
  * and extended attributes, and shares blocks where the file system can.
  */
 import { rename } from "node:fs/promises";
+import { dirname } from "node:path";
 import { type MountDescription, type OperationHook, proceed, runProgram, syncFilesystem } from "../platform/mod.ts";
 import { SnapshotDirectories } from "./snapshot-directories.ts";
 import type { SnapshotWorkers } from "./snapshot-workers.ts";
-import type { SnapshotKind, Snapshotter, SnapshotterOptions } from "./snapshotter.ts";
+import type { LocalSnapshotter, SnapshotKind, SnapshotterOptions } from "./snapshotter.ts";
 import type { Usage } from "./tree.ts";
+import type { Cloned } from "./tree-clone.ts";
 
 const contentMode = 0o755;
 
-class Native implements Snapshotter {
+class Native implements LocalSnapshotter {
   readonly name = "native";
   readonly root: string;
   readonly #directories: SnapshotDirectories;
   readonly #workers: SnapshotWorkers;
+  readonly #cloners: SnapshotWorkers;
   readonly #hook: OperationHook;
 
-  constructor({ root, workers, removers = workers, hook = proceed }: SnapshotterOptions) {
+  constructor({ root, workers, removers = workers, cloners = workers, hook = proceed }: SnapshotterOptions) {
     this.root = root;
     this.#workers = workers;
+    this.#cloners = cloners;
     this.#hook = hook;
     this.#directories = new SnapshotDirectories(root, removers, hook);
   }
@@ -30,7 +34,7 @@ class Native implements Snapshotter {
     await this.#directories.open();
   }
 
-  async create(id: string, kind: SnapshotKind, parents: readonly string[]): Promise<void> {
+  async create(id: string, kind: SnapshotKind, parents: readonly string[]): Promise<undefined> {
     const [parent] = parents;
     if (parent === undefined) {
       await this.#directories.make(this.#directories.path(id), contentMode);
@@ -72,6 +76,12 @@ class Native implements Snapshotter {
     return this.#workers.run("usage", { directory: this.#directories.path(id) });
   }
 
+  async clone(id: string, source: string, signal: AbortSignal): Promise<Cloned> {
+    this.#hook("snapshot.clone");
+    const target = { within: dirname(this.#directories.path(id)), name: id };
+    return this.#cloners.run("clone", { source: this.#directories.path(source), target }, { signal });
+  }
+
   async remove(id: string): Promise<void> {
     await this.#directories.remove(id);
   }
@@ -87,7 +97,7 @@ class Native implements Snapshotter {
 }
 
 /** Opens the native snapshotter. @throws node:fs errors */
-export async function openNative(options: SnapshotterOptions): Promise<Snapshotter> {
+export async function openNative(options: SnapshotterOptions): Promise<LocalSnapshotter> {
   const snapshotter = new Native(options);
   await snapshotter.open();
   return snapshotter;

@@ -8,25 +8,28 @@ import { join } from "node:path";
 import { type MountDescription, mount, type OperationHook, proceed, syncFilesystem, unmount } from "../platform/mod.ts";
 import { SnapshotDirectories } from "./snapshot-directories.ts";
 import type { SnapshotWorkers } from "./snapshot-workers.ts";
-import type { SnapshotKind, Snapshotter, SnapshotterOptions } from "./snapshotter.ts";
+import type { LocalSnapshotter, SnapshotKind, SnapshotterOptions } from "./snapshotter.ts";
 import type { Usage } from "./tree.ts";
+import type { Cloned } from "./tree-clone.ts";
 
 const contentMode = 0o755;
 const workMode = 0o711;
 const ownDirectoryMode = 0o700;
 
-class Overlayfs implements Snapshotter {
+class Overlayfs implements LocalSnapshotter {
   readonly name = "overlayfs";
   readonly root: string;
   readonly #directories: SnapshotDirectories;
   readonly #workers: SnapshotWorkers;
+  readonly #cloners: SnapshotWorkers;
   readonly #hook: OperationHook;
   /** Inodes of an upper directory must not be tied to lower ones, which would forbid one parent under several children. */
   readonly #indexOff: readonly string[];
 
-  constructor({ root, workers, removers = workers, hook = proceed }: SnapshotterOptions) {
+  constructor({ root, workers, removers = workers, cloners = workers, hook = proceed }: SnapshotterOptions) {
     this.root = root;
     this.#workers = workers;
+    this.#cloners = cloners;
     this.#hook = hook;
     this.#directories = new SnapshotDirectories(root, removers, hook);
     this.#indexOff = existsSync("/sys/module/overlay/parameters/index") ? ["index=off"] : [];
@@ -57,7 +60,7 @@ class Overlayfs implements Snapshotter {
     }
   }
 
-  async create(id: string, kind: SnapshotKind, parents: readonly string[]): Promise<void> {
+  async create(id: string, kind: SnapshotKind, parents: readonly string[]): Promise<undefined> {
     if (kind === "view" && parents.length > 0) return;
     const [parent] = parents;
     this.#hook("snapshot.stat");
@@ -90,6 +93,13 @@ class Overlayfs implements Snapshotter {
     return this.#workers.run("usage", { directory: this.#content(id) });
   }
 
+  async clone(id: string, source: string, signal: AbortSignal): Promise<Cloned> {
+    await this.#directories.make(this.#directories.path(id), ownDirectoryMode);
+    this.#hook("snapshot.clone");
+    const target = { within: this.#directories.path(id), name: "fs" };
+    return this.#cloners.run("clone", { source: this.#content(source), target }, { signal });
+  }
+
   async remove(id: string): Promise<void> {
     await this.#directories.remove(id);
   }
@@ -118,7 +128,7 @@ function bind(source: string, kind: SnapshotKind): MountDescription {
 }
 
 /** Opens the overlayfs snapshotter. @throws Error when the kernel or the file system under the root cannot do it, with the reason as cause */
-export async function openOverlayfs(options: SnapshotterOptions): Promise<Snapshotter> {
+export async function openOverlayfs(options: SnapshotterOptions): Promise<LocalSnapshotter> {
   const snapshotter = new Overlayfs(options);
   await snapshotter.open();
   return snapshotter;

@@ -12,6 +12,8 @@ import { layerPieces } from "./layer-diff.ts";
 import { treeChanges, upperChanges } from "./tree-changes.ts";
 import { flattenError } from "./layer-errors.ts";
 import { removeTree, treeUsage } from "./tree.ts";
+import { cloneTree } from "./tree-clone.ts";
+import { changeLines } from "./change-lines.ts";
 
 const readBytes = 256 * 1024;
 const owner = parentPort;
@@ -55,6 +57,15 @@ async function perform(job: ToWorker & { message: "job" }): Promise<Jobs[JobKind
         closeSync(directory);
       }
     }
+    case "changes": {
+      for (const piece of changeLines(job.given.left, job.given.right)) {
+        proceed();
+        await give(piece);
+      }
+      return null;
+    }
+    case "clone":
+      return cloneTree(job.given.source, job.given.target, proceed);
     case "remove": {
       const directory = openSync(job.given.directory, constants.O_RDONLY | constants.O_DIRECTORY);
       try {
@@ -107,14 +118,17 @@ async function writeLayer({ left, right, form, compression, latest }: DiffJob, p
       yield piece;
     }
   };
-  for await (const piece of compressed(archive(), compression)) {
-    // A copy, since a compressor's piece may be a view of a buffer that it goes on filling.
-    const bytes = new Uint8Array(piece);
-    const message = await new Promise<ToWorker>((resolve) => {
-      pieceArrived = resolve;
-      owner?.postMessage({ message: "output", bytes } satisfies FromWorker, [bytes.buffer]);
-    });
-    if (message.message !== "taken") throw new Error("nobody takes the layer");
-  }
+  for await (const piece of compressed(archive(), compression)) await give(piece);
   return `sha256:${hash.digest("hex")}`;
+}
+
+/** Hands a piece of a job's output to the owner, and waits until it has been taken. */
+async function give(piece: Uint8Array): Promise<void> {
+  // A copy, since a compressor's piece may be a view of a buffer that it goes on filling.
+  const bytes = new Uint8Array(piece);
+  const message = await new Promise<ToWorker>((resolve) => {
+    pieceArrived = resolve;
+    owner?.postMessage({ message: "output", bytes } satisfies FromWorker, [bytes.buffer]);
+  });
+  if (message.message !== "taken") throw new Error("nobody takes what the job makes");
 }

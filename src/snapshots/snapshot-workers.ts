@@ -15,7 +15,7 @@ const waitingMax = 4096;
 export interface JobOptions {
   /** Where an `apply` without a blob gets its bytes. */
   readonly source?: AsyncIterable<Uint8Array>;
-  /** Takes the pieces of a `diff`; the next comes when it has resolved. */
+  /** Takes the pieces of a `diff` or of `changes`; the next comes when it has resolved. */
   readonly sink?: (bytes: Uint8Array) => Promise<void>;
   /** Ends the job early; what it did until then stays done. */
   readonly signal?: AbortSignal;

@@ -33,6 +33,9 @@ export * as shim from "./gen/containerd/task/v2/shim.ts";
 export * as health from "./gen/grpc/health/v1/health.ts";
 export * as collection from "./gen/shiplog/collection/v1/collection.ts";
 export * as log from "./gen/shiplog/events/v1/log.ts";
+export * as query from "./gen/shiplog/query/v1/query.ts";
+export * as shiplogSnapshots from "./gen/shiplog/snapshots/v1/snapshots.ts";
+export * as shiplogVolumes from "./gen/shiplog/snapshots/v1/volumes.ts";
 export * as shiplogShim from "./gen/shiplog/shim/v1/shim.ts";
 
 export * as payloads from "./payloads.ts";

@@ -1,6 +1,6 @@
 /**
  * Every benchmark in turn, or those whose names are given: `npm run bench -- run exec`. Figures are printed, never asserted: a machine's speed is no
- * property of the code. What was aimed at comes at the end.
+ * property of the code. What was aimed at comes at the end. SHIPLOG_BENCH_ROUNDS=3 is a quick look, SHIPLOG_BENCH_IDLE=10 one with fewer idle containers.
  */
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";
@@ -14,6 +14,7 @@ import { benchIdleMemory } from "./idle-memory.ts";
 import { benchLedger } from "./ledger.ts";
 import { benchLogPaths } from "./log-paths.ts";
 import { benchLog } from "./log.ts";
+import { benchQueries } from "./queries.ts";
 import { benchRun } from "./run.ts";
 import { benchServices } from "./services.ts";
 
@@ -26,6 +27,7 @@ const parts: Readonly<Record<string, (print: Print) => Promise<readonly Aim[] | 
   "create-start": benchCreateStart,
   exec: benchExec,
   services: benchServices,
+  queries: benchQueries,
   diff: benchDiff,
   "container-logs": benchContainerLogs,
   "log-paths": benchLogPaths,
@@ -55,4 +57,4 @@ for (const name of asked.length > 0 ? asked : Object.keys(parts)) {
   }
 }
 console.log(`load at the end ${load()}`);
-for (const line of aimLines(aims)) console.log(line);
+if (aims.length > 0) for (const line of aimLines(aims)) console.log(line);

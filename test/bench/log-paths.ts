@@ -1,6 +1,7 @@
 /**
  * The ways of a container's output, from the process to where it belongs, beside the real containerd: MB of output a second, and CPU seconds of the
  * daemon and the shim for each GB of output. What the process itself and the reader of a FIFO use is not in the CPU seconds; all of them share the machine.
+ * On a machine that is busy with other things, a process that writes to its file itself has one thread's part of it where a shim beside it makes two.
  */
 import { execFile } from "node:child_process";
 import { open, rm, stat } from "node:fs/promises";

@@ -89,6 +89,26 @@ describe("shiplog", () => {
     assert.deepEqual(now.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).key), ["web"]);
   });
 
+  it("lists what there is below a path", async () => {
+    const all = await shiplog("ls");
+    assert.deepEqual([all.status, all.stdout], [0, "/cli/containers/web\n/cli/namespaces/cli\n"]);
+    assert.equal((await shiplog("ls", "containers")).stdout, "/cli/containers/web\n");
+    assert.equal((await shiplog("ls", "/cli/containers/w*")).stdout, "/cli/containers/web\n");
+    assert.match((await shiplog("ls", "-l", "containers/web")).stdout, /^ +0 +1 +\S+ +\/cli\/containers\/web +busybox · io/);
+    const [row] = (await shiplog("ls", "--json", "-n", "cli")).stdout.split("\n").map((line) => JSON.parse(line || "null"));
+    assert.deepEqual([row.path, row.version, row.position, row.value.image], ["/cli/containers/web", 0, 1, "busybox"]);
+  });
+
+  it("explains where an entity is in its chart, also one that is gone", async () => {
+    const { status, stdout } = await shiplog("explain", "container/gone");
+    assert.equal(status, 0);
+    assert.match(stdout, /^container\/gone in namespace cli is absent since position 3, /);
+    assert.match(stdout, /^ +2 +\S+ +ContainerCreated +absent → present/m);
+    assert.match(stdout, /^ +→ present +CreateContainer$/m);
+    const explained = JSON.parse((await shiplog("explain", "--json", "container/web")).stdout);
+    assert.deepEqual([explained.status, explained.path.length], ["present", 1]);
+  });
+
   it("verifies and rebuilds", async () => {
     const verified = await shiplog("verify");
     assert.equal(verified.status, 0);
@@ -102,6 +122,8 @@ describe("shiplog", () => {
     const unknown = await shiplog("history", "container/never");
     assert.deepEqual([unknown.status, unknown.stdout], [1, ""]);
     assert.equal(unknown.stderr, "shiplog: the log knows nothing of container/never in namespace cli\n");
+    const nothing = await shiplog("ls", "/cli/pods");
+    assert.deepEqual([nothing.status, nothing.stdout, nothing.stderr], [1, "", "shiplog: there is nothing at or below /cli/pods\n"]);
     const ahead = await shiplog("state", "--at", "1000");
     assert.equal(ahead.status, 1);
     assert.match(ahead.stderr, /^shiplog: state at position 1000: the log ends at position 4/);
@@ -123,7 +145,7 @@ describe("shiplog without a daemon", () => {
   it("ends with status 2 when the command line is not understood", async () => {
     for (const [args, message] of [
       [[], /say which command/],
-      [["evnts"], /there is no command "evnts"; commands are events, history, state, verify, rebuild/],
+      [["evnts"], /there is no command "evnts"; commands are events, history, explain, ls, state, verify, rebuild/],
       [["events", "--form", "1"], /Unknown option '--form'/],
       [["events", "--from", "first"], /--from takes a position \(a number from 0\), not "first"/],
       [["history", "web"], /"web" is not of the form KIND\/ID/],
@@ -131,12 +153,26 @@ describe("shiplog without a daemon", () => {
       [["history"], /history takes one KIND\/ID or more/],
       [["state"], /state takes --at/],
       [["state", "--at", "yesterday"], /--at takes a position or an RFC 3339 time/],
+      [["charts", "door"], /there is no chart "door"; charts are namespace, container, /],
+      [["charts", "--format", "svg"], /--format svg draws one chart: say which/],
+      [["charts", "--format", "png"], /--format is mermaid, xstate, svg, not "png"/],
+      [["explain"], /explain takes a KIND\/ID/],
+      [["explain", "web"], /"web" is not of the form KIND\/ID/],
+      [["ls", "/a", "/b"], /ls takes one PREFIX at most/],
       [["verify", "now"], /verify takes no operand/],
     ] as const) {
       const { status, stdout, stderr } = await run("shiplog", args);
       assert.deepEqual([status, stdout], [2, ""], args.join(" "));
       assert.match(stderr, message);
     }
+  });
+
+  it("prints charts without asking a daemon", async () => {
+    const mermaid = await run("shiplog", ["charts", "image"]);
+    assert.deepEqual([mermaid.status, mermaid.stdout.split("\n")[0]], [0, "stateDiagram-v2"]);
+    const all = JSON.parse((await run("shiplog", ["charts", "--format", "xstate"])).stdout);
+    assert.equal(all.task.states.running.on.RecordPaused, "paused");
+    assert.match((await run("shiplog", ["charts", "task", "--format", "svg"])).stdout, /^<svg [^>]*>[\s\S]*<\/svg>\n$/);
   });
 
   it("explains itself and each command", async () => {

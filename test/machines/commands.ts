@@ -106,6 +106,23 @@ export const commands: { readonly [K in Kind]: fc.Arbitrary<Commands[K]> } = {
     ViewSnapshot: making,
     CommitSnapshot: record({ key: name, name, nameTaken: fc.boolean() }),
     SealSnapshot: record({ name, key: name, ...snapshotFields, size, inodes: size }),
+    TakeSnapshot: record({ key: name, name, id: name, containers: fc.constant(["c"]), nameTaken: fc.boolean() }),
+    RecordTaken: record({
+      key: name,
+      name,
+      paused: fc.constant([]),
+      pausedNs: size,
+      sharedBytes: size,
+      copiedBytes: size,
+    }),
+    RecordTakeFailed: record({ key: name, name, message }),
+    KeepPicture: record({
+      name,
+      of: record({ key: name, container: text, at: time }),
+      ...snapshotFields,
+      size,
+      inodes: size,
+    }),
     UpdateSnapshot: record({ key: name, labels }),
     RemoveSnapshot: record({ key: name, children: fc.integer({ min: 0, max: 1 }) }),
   }),
@@ -153,5 +170,23 @@ export const commands: { readonly [K in Kind]: fc.Arbitrary<Commands[K]> } = {
   }),
   event: commandsOf<Commands["event"]>({
     PublishEvent: record({ topic: name, event: anyOrNull, timestamp: time }),
+  }),
+  volume: commandsOf<Commands["volume"]>({
+    CreateVolume: record({
+      name,
+      snapshotter: name,
+      snapshotKey: name,
+      sharing: fc.constantFrom("shared", "exclusive"),
+      labels,
+    }),
+    MountVolume: record({ name, container: execId, path: text, readOnly: fc.boolean() }),
+    RecordVolumeUnmounted: record({ container: execId }),
+    RecordVolumePictured: record({ name, picture: name }),
+    RollBackVolume: record({ name, picture: name, snapshotKey: name }),
+    RemoveVolume: record({ name }),
+  }),
+  entry: commandsOf<Commands["entry"]>({
+    PutEntry: record({ name, value: any }),
+    DeleteEntry: record({ name }),
   }),
 };

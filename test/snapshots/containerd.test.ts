@@ -11,7 +11,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { applyLayer, openNative, openOverlayfs, type Snapshotter, SnapshotWorkers } from "../../src/snapshots/mod.ts";
+import {
+  applyLayer,
+  openNative,
+  openOverlayfs,
+  type LocalSnapshotter,
+  SnapshotWorkers,
+} from "../../src/snapshots/mod.ts";
 import { archive, type Member } from "./tar-builder.ts";
 import { listTree } from "./tree-listing.ts";
 
@@ -113,7 +119,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
     rmSync(work, { recursive: true });
   });
 
-  async function unpack(snapshotter: Snapshotter): Promise<void> {
+  async function unpack(snapshotter: LocalSnapshotter): Promise<void> {
     const parents: string[] = [];
     for (const [index, { blob, tar }] of blobs.entries()) {
       const id = `layer${index + 1}`;

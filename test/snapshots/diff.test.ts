@@ -20,14 +20,20 @@ import { after, before, test } from "node:test";
 import fc from "fast-check";
 import { makeNodeAt, type MountDescription, setXattr, withTemporaryMount } from "../../src/platform/mod.ts";
 import { readOnly, upperOf } from "../../src/snapshots/diff.ts";
-import { applyLayer, openOverlayfs, type Snapshotter, SnapshotWorkers, writeDiff } from "../../src/snapshots/mod.ts";
+import {
+  applyLayer,
+  openOverlayfs,
+  type LocalSnapshotter,
+  SnapshotWorkers,
+  writeDiff,
+} from "../../src/snapshots/mod.ts";
 import { listTree } from "./tree-listing.ts";
 
 const AT_FDCWD = -100;
 const layer = "application/vnd.oci.image.layer.v1.tar";
 const workers = new SnapshotWorkers(2);
 let work: string;
-let snapshotter: Snapshotter;
+let snapshotter: LocalSnapshotter;
 let serial = 0;
 
 before(async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { errorCode, mount, unmount } from "../../src/platform/mod.ts";
-import { openOverlayfs, type Snapshotter, SnapshotWorkers } from "../../src/snapshots/mod.ts";
+import { openOverlayfs, type LocalSnapshotter, SnapshotWorkers } from "../../src/snapshots/mod.ts";
 import { snapshotterSuite } from "../suites/snapshotter.ts";
 
 snapshotterSuite("overlayfs", openOverlayfs);
@@ -12,7 +12,7 @@ snapshotterSuite("overlayfs", openOverlayfs);
 describe("overlayfs snapshotter", () => {
   const workers = new SnapshotWorkers(1);
   let work: string;
-  let snapshotter: Snapshotter;
+  let snapshotter: LocalSnapshotter;
   before(async () => {
     work = mkdtempSync(join(tmpdir(), "shiplog-overlayfs-"));
     snapshotter = await openOverlayfs({ root: work, workers });

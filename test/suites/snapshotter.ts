@@ -24,16 +24,16 @@ import { after, afterEach, beforeEach, describe, test } from "node:test";
 import { getXattr, mountAll, type OperationHook, setXattr, unmountAll } from "../../src/platform/mod.ts";
 import {
   type SnapshotKind,
-  type Snapshotter,
+  type LocalSnapshotter,
   type SnapshotterOptions,
   SnapshotWorkers,
 } from "../../src/snapshots/mod.ts";
 
-export function snapshotterSuite(name: string, open: (options: SnapshotterOptions) => Promise<Snapshotter>): void {
+export function snapshotterSuite(name: string, open: (options: SnapshotterOptions) => Promise<LocalSnapshotter>): void {
   describe(`snapshotter ${name}`, () => {
     const workers = new SnapshotWorkers(1);
     let work: string;
-    let snapshotter: Snapshotter;
+    let snapshotter: LocalSnapshotter;
     let hook: OperationHook;
     beforeEach(async () => {
       work = mkdtempSync(join(tmpdir(), "shiplog-snapshotter-"));

@@ -51,6 +51,9 @@ const services: readonly [wire.ServiceDefinition, fullName: string, methods: str
   [wire.shiplogShim.ShimDefinition, "shiplog.shim.v1.Shim", "Adopt ReopenLogs"],
   [wire.collection.CollectionDefinition, "shiplog.collection.v1.Collection", "Collect> Check>"],
   [wire.log.LogDefinition, "shiplog.events.v1.Log", "Read> Head StateAt> Verify Rebuild"],
+  [wire.shiplogSnapshots.SnapshotsDefinition, "shiplog.snapshots.v1.Snapshots", "Take List> Diff> Restore Export"],
+  [wire.shiplogVolumes.VolumesDefinition, "shiplog.snapshots.v1.Volumes", "Create List> Remove Snapshot RollBack"],
+  [wire.query.QueryDefinition, "shiplog.query.v1.Query", "Get List Watch> Put Delete"],
 ];
 
 for (const [definition, fullName, methods] of services) {

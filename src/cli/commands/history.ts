@@ -1,6 +1,7 @@
 import type { Fact } from "../../wire/gen/shiplog/events/v1/log.ts";
 import { type Command, ExitStatus, Refusal, UsageError } from "../command.ts";
-import { factJson, historyLines, isKind, kinds } from "../render/mod.ts";
+import { parseEntity } from "../entity.ts";
+import { factJson, historyLines, kinds } from "../render/mod.ts";
 
 /** A history is shown as one table, so it is held in memory; longer ones are for `events`. */
 const factsMax = 100_000;
@@ -23,7 +24,7 @@ Kinds: ${kinds.join(", ")}. A snapshot's ID is SNAPSHOTTER/KEY, a blob's its dig
   async run({ log, out, json, namespace }, _flags, operands) {
     if (operands.length === 0) throw new UsageError("history takes one KIND/ID or more");
     const streams = [...new Set(operands)];
-    for (const stream of streams) checkStream(stream);
+    for (const stream of streams) parseEntity(stream);
 
     const fromPosition = (await log.head({})).oldestPosition;
     const facts: Fact[] = [];
@@ -40,10 +41,3 @@ Kinds: ${kinds.join(", ")}. A snapshot's ID is SNAPSHOTTER/KEY, a blob's its dig
     return ExitStatus.fine;
   },
 };
-
-function checkStream(stream: string): void {
-  const slash = stream.indexOf("/");
-  if (slash < 1 || slash === stream.length - 1) throw new UsageError(`"${stream}" is not of the form KIND/ID, as in container/web`);
-  const kind = stream.slice(0, slash);
-  if (!isKind(kind)) throw new UsageError(`there is no kind "${kind}"; kinds are ${kinds.join(", ")}`);
-}

@@ -37,6 +37,9 @@ const resource: Summary = (data) => `${data.text("type")} ${shortDigest(data.tex
 const target = (data: Fields) => named("target", shortDigest(data.under("target").text("digest")));
 const parent: Summary = (data) =>
   joined(data.text("parent") === "" ? "empty" : `on ${shortDigest(data.text("parent"))}`, labels(data));
+const stoodStill = (containers: readonly Value[]): string =>
+  containers.length === 0 ? "" : `${containers.join(", ")} paused`;
+const milliseconds = (ns: number): string => `${(ns / 1e6).toFixed(1)} ms`;
 const fieldsChanged: Summary = (data) => `changed ${data.names().join(", ")}`;
 
 const summaries: Readonly<Record<FactType, Summary>> = {
@@ -75,8 +78,33 @@ const summaries: Readonly<Record<FactType, Summary>> = {
       counted(data.number("inodes"), "inode"),
       labels(data),
     ),
+  SnapshotTaking: (data) => joined(`as ${data.text("name")}`, stoodStill(data.list("containers"))),
+  SnapshotTaken: (data) =>
+    joined(
+      `as ${data.text("name")}`,
+      data.list("paused").length === 0
+        ? ""
+        : `${stoodStill(data.list("paused"))} for ${milliseconds(data.number("pausedNs"))}`,
+      data.number("sharedBytes") > 0 ? `${bytes(data.number("sharedBytes"))} shared` : "",
+      `${bytes(data.number("copiedBytes"))} copied`,
+    ),
+  SnapshotTakeFailed: (data) => joined(`as ${data.text("name")}`, message(data)),
+  SnapshotPictured: (data) =>
+    joined(
+      `of ${data.under("of").text("key")}`,
+      bytes(data.number("size")),
+      counted(data.number("inodes"), "inode"),
+      labels(data),
+    ),
   SnapshotUpdated: allLabels,
   SnapshotRemoved: collected,
+  VolumeCreated: (data) => joined(data.text("sharing"), `on ${data.text("snapshotter")}`, labels(data)),
+  VolumeMounted: (data) =>
+    joined(`in ${data.text("container")}`, data.text("path"), data.flag("readOnly") ? "read-only" : ""),
+  VolumeUnmounted: (data) => `in ${data.text("container")}`,
+  VolumePictured: (data) => `as ${data.text("picture")}`,
+  VolumeRolledBack: (data) => `to ${data.text("picture")}`,
+  VolumeRemoved: nothing,
   TaskCreating: (data) => data.text("runtime"),
   TaskCreated: pid,
   TaskCreateFailed: message,
@@ -106,6 +134,8 @@ const summaries: Readonly<Record<FactType, Summary>> = {
   ExecExited: exit,
   ExecDeleted: exit,
   GarbageCollected: (data) => `${data.list("removed").length} removed`,
+  EntryPut: (data) => joined(data.under("value").text("typeUrl"), bytes(data.under("value").byteLength("value"))),
+  EntryDeleted: nothing,
   EventPublished: (data) => joined(data.text("topic"), data.under("event").text("typeUrl")),
 };
 

@@ -48,6 +48,12 @@ export class Fields {
     return Array.isArray(value) ? value : [];
   }
 
+  /** Of bytes; 0 of anything else. */
+  byteLength(name: string): number {
+    const value = this.#at(name);
+    return value instanceof Uint8Array ? value.length : 0;
+  }
+
   under(name: string): Fields {
     return new Fields(this.#at(name));
   }

@@ -3,6 +3,7 @@
  * JSON's readers would round are strings.
  */
 import type { Fact, Row } from "../../wire/gen/shiplog/events/v1/log.ts";
+import type { Row as QueryRow } from "../../wire/gen/shiplog/query/v1/query.ts";
 import { decode, type Value } from "./fields.ts";
 import { utcTime } from "./time.ts";
 
@@ -29,6 +30,19 @@ export const rowJson = (row: Row): string =>
     key: row.key,
     version: integer(row.streamVersion),
     position: integer(row.position),
+    value: json(decode(row.value)),
+  });
+
+export const queryRowJson = (row: QueryRow): string =>
+  JSON.stringify({
+    path: row.path,
+    namespace: row.namespace,
+    kind: row.kind,
+    key: row.key,
+    version: integer(row.version),
+    position: integer(row.position),
+    created: row.createdUnixNano === undefined ? null : utcTime(row.createdUnixNano),
+    updated: row.updatedUnixNano === undefined ? null : utcTime(row.updatedUnixNano),
     value: json(decode(row.value)),
   });
 

@@ -16,6 +16,9 @@ const summaries: Readonly<Record<Kind, Summary>> = {
   task: (row) => joined(row.text("status"), row.number("pid") > 0 ? `pid ${row.number("pid")}` : "", exit(row.under("exit"))),
   collection: (row) => joined(counted(row.number("count"), "collection"), `${row.number("removed")} removed`),
   event: (row) => counted(row.number("count"), "envelope"),
+  volume: (row) =>
+    joined(row.text("sharing"), `on ${row.text("snapshotter")}`, counted(row.under("mounts").names().length, "mount"), labels(row)),
+  entry: (row) => joined(row.under("value").text("typeUrl"), bytes(row.under("value").byteLength("value"))),
 };
 
 const exit: Summary = (ended) => (ended.names().length === 0 ? "" : `status ${ended.number("status")}`);
