@@ -77,7 +77,12 @@ async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
 }
 
 /** Runs a command of `shiplog` as the user would, on the demo's connection. */
-async function show(context: Context, command: Command, flags: Record<string, string>, operands: readonly string[]): Promise<void> {
+async function show(
+  context: Context,
+  command: Command,
+  flags: Record<string, string>,
+  operands: readonly string[],
+): Promise<void> {
   const words = [command.name, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]), ...operands];
   await out.lines("", style("bold", `$ shiplog ${words.join(" ")}`));
   const status = await command.run(context, flags, operands);
@@ -125,7 +130,10 @@ class Stage {
       await this.client.exited(id);
       await this.client.remove(id);
     };
-    await Promise.race([Promise.allSettled([...this.containers].map(inOrder)), setTimeout(clearMsMax, undefined, { ref: false })]);
+    await Promise.race([
+      Promise.allSettled([...this.containers].map(inOrder)),
+      setTimeout(clearMsMax, undefined, { ref: false }),
+    ]);
     this.connection.close();
     await this.daemon.stop();
     cleanUp({ folder: this.folder, address: this.daemon.address, state: this.daemon.state, runcRoot: this.runcRoot });
@@ -143,10 +151,13 @@ async function play(stage: Stage): Promise<void> {
     await stage.run("hello", image, "sh", "-c", script);
     return stage.client.exited("hello");
   });
-  for (const line of readFileSync(stage.outputOf("hello"), "utf8").trimEnd().split("\n")) await out.lines(`    ${style("cyan", line)}`);
+  for (const line of readFileSync(stage.outputOf("hello"), "utf8").trimEnd().split("\n"))
+    await out.lines(`    ${style("cyan", line)}`);
   if (status !== 0) throw new Error(`hello ended with status ${status}`);
 
-  await step("container sleeper is created and started, to sleep for an hour", () => stage.run("sleeper", image, "sleep", "3600"));
+  await step("container sleeper is created and started, to sleep for an hour", () =>
+    stage.run("sleeper", image, "sleep", "3600"),
+  );
   const asleep = (await stage.connection.service(LogDefinition).head({})).nextPosition;
   await step("shiplogd is killed and started again; sleeper sleeps on", () => stage.restartAfterCrash());
   await step("sleeper is killed", async () => {
@@ -163,7 +174,10 @@ async function play(stage: Stage): Promise<void> {
   const query = stage.connection.service(QueryDefinition);
   const { service } = stage.connection;
   const context = { out, json: false, namespace, namespaceFlag: namespace, service, log, collection, query };
-  await out.lines("", "Nothing of them is left but the log, which knows what happened, when, who asked for it and why:");
+  await out.lines(
+    "",
+    "Nothing of them is left but the log, which knows what happened, when, who asked for it and why:",
+  );
   for (const id of ["hello", "sleeper"]) await show(context, history, {}, [`container/${id}`, `task/${id}`]);
   await out.lines("", "What there was at any moment, as while sleeper slept:");
   await show(context, state, { at: String(asleep) }, ["task"]);
@@ -176,7 +190,8 @@ async function play(stage: Stage): Promise<void> {
 
 function busybox(): string {
   const found = findProgram("busybox");
-  if (found === undefined || !isStatic(found)) throw new Error("there is no statically linked busybox; run: node scripts/setup.mjs demo");
+  if (found === undefined || !isStatic(found))
+    throw new Error("there is no statically linked busybox; run: node scripts/setup.mjs demo");
   return found;
 }
 
@@ -189,7 +204,8 @@ async function main(): Promise<void> {
   try {
     await Promise.race([play(stage), interruption.atOnce]);
   } catch (error) {
-    if (!(error instanceof Interrupted) && process.stdout.writable) process.stderr.write(`\nThe daemon's last words:\n${stage.daemon.lastLines()}\n`);
+    if (!(error instanceof Interrupted) && process.stdout.writable)
+      process.stderr.write(`\nThe daemon's last words:\n${stage.daemon.lastLines()}\n`);
     throw error;
   } finally {
     await stage.clear();

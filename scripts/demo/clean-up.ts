@@ -57,13 +57,23 @@ function list(folder: string): string[] {
 /** The sockets of shims that did not end in order: each bundle's `address` file names its own. */
 function shimSockets(state: string): string[] {
   const bundles = join(state, "io.containerd.runtime.v2.task");
-  const files = list(bundles).flatMap((namespace) => list(join(bundles, namespace)).map((id) => join(bundles, namespace, id, "address")));
-  return files.filter((file) => existsSync(file)).map((file) => readFileSync(file, "utf8").trim().replace(/^unix:\/\//, ""));
+  const files = list(bundles).flatMap((namespace) =>
+    list(join(bundles, namespace)).map((id) => join(bundles, namespace, id, "address")),
+  );
+  return files
+    .filter((file) => existsSync(file))
+    .map((file) =>
+      readFileSync(file, "utf8")
+        .trim()
+        .replace(/^unix:\/\//, ""),
+    );
 }
 
 /** Processes that were given the daemon's address as an argument of their own. */
 function shimsOf(address: string): number[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  const pids = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
   return pids.filter((pid) => pid !== process.pid && argumentsOf(pid).includes(address));
 }
 
@@ -78,6 +88,8 @@ function argumentsOf(pid: number): string[] {
 
 /** Mount points below the folder, innermost first. */
 function mountsUnder(folder: string): string[] {
-  const points = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4] ?? "");
+  const points = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "");
   return points.filter((point) => point.startsWith(`${folder}/`)).reverse();
 }

@@ -36,7 +36,10 @@ export class DemoClient {
   }
 
   #service<D extends Parameters<Connection["service"]>[0]>(definition: D, lease?: string): ServiceClient<D> {
-    return this.#connection.service(definition, { namespace: this.#namespace, ...(lease === undefined ? {} : { lease }) });
+    return this.#connection.service(definition, {
+      namespace: this.#namespace,
+      ...(lease === undefined ? {} : { lease }),
+    });
   }
 
   /** Writes the image's blobs, unpacks its layer into a committed snapshot, and gives the image its name. */
@@ -50,7 +53,8 @@ export class DemoClient {
     const key = `extract ${image.diffId}`;
     const { mounts } = await snapshots.prepare({ snapshotter, key });
     const { applied } = await this.#service(DiffDefinition, lease).apply({ diff: descriptor(image.layer), mounts });
-    if (applied?.digest !== image.diffId) throw new Error(`the layer unpacked to ${applied?.digest}, not to ${image.diffId}`);
+    if (applied?.digest !== image.diffId)
+      throw new Error(`the layer unpacked to ${applied?.digest}, not to ${image.diffId}`);
     await snapshots.commit({ snapshotter, key, name: image.diffId });
 
     await this.#service(ImagesDefinition).create({ image: { name: image.name, target: descriptor(image.manifest) } });
@@ -62,7 +66,11 @@ export class DemoClient {
     // Until the container is there, only a lease keeps its snapshot from being collected.
     const leases = this.#service(LeasesDefinition);
     const lease = (await leases.create({ id: `demo-${id}` })).lease!.id;
-    const { mounts } = await this.#service(SnapshotsDefinition, lease).prepare({ snapshotter, key: id, parent: image.diffId });
+    const { mounts } = await this.#service(SnapshotsDefinition, lease).prepare({
+      snapshotter,
+      key: id,
+      parent: image.diffId,
+    });
     const options = Buffer.from(Options.encode(Options.fromPartial({ root: runcRoot })).finish());
     const spec = Buffer.from(JSON.stringify(runtimeSpec(id, args)));
     await this.#service(ContainersDefinition).create({
@@ -98,10 +106,21 @@ export class DemoClient {
   }
 }
 
-async function writeBlob(content: ServiceClient<typeof ContentDefinition>, { digest, content: data, labels }: Blob): Promise<void> {
-  const request = { action: WriteAction.COMMIT, ref: `demo-${digest}`, total: data.length, expected: digest, data, labels };
+async function writeBlob(
+  content: ServiceClient<typeof ContentDefinition>,
+  { digest, content: data, labels }: Blob,
+): Promise<void> {
+  const request = {
+    action: WriteAction.COMMIT,
+    ref: `demo-${digest}`,
+    total: data.length,
+    expected: digest,
+    data,
+    labels,
+  };
   for await (const response of content.write([request])) {
-    if (response.offset !== BigInt(data.length)) throw new Error(`${digest}: ${response.offset} of ${data.length} bytes arrived`);
+    if (response.offset !== BigInt(data.length))
+      throw new Error(`${digest}: ${response.offset} of ${data.length} bytes arrived`);
     return;
   }
 }

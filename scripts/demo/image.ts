@@ -47,10 +47,14 @@ export function busyboxImage(busybox: string, snapshotter: string): Image {
     { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: diffId },
   );
   const mediaType = "application/vnd.oci.image.manifest.v1+json";
-  const manifest = blob(mediaType, json({ schemaVersion: 2, mediaType, config: descriptor(config), layers: [descriptor(layer)] }), {
-    "containerd.io/gc.ref.content.config": config.digest,
-    "containerd.io/gc.ref.content.l.0": layer.digest,
-  });
+  const manifest = blob(
+    mediaType,
+    json({ schemaVersion: 2, mediaType, config: descriptor(config), layers: [descriptor(layer)] }),
+    {
+      "containerd.io/gc.ref.content.config": config.digest,
+      "containerd.io/gc.ref.content.l.0": layer.digest,
+    },
+  );
   return { name: "shiplog.demo/busybox:latest", layer, config, manifest, diffId };
 }
 

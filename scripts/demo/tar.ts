@@ -21,7 +21,8 @@ const typeFlags = { directory: "5", file: "0", link: "2" } as const;
 
 function header(entry: Entry): Buffer {
   const block = Buffer.alloc(blockBytes);
-  const octal = (value: number, offset: number, length: number) => block.write(`${value.toString(8).padStart(length - 1, "0")}\0`, offset);
+  const octal = (value: number, offset: number, length: number) =>
+    block.write(`${value.toString(8).padStart(length - 1, "0")}\0`, offset);
   block.write(entry.path, 0, 100);
   octal(entry.kind === "file" ? entry.mode : 0o755, 100, 8);
   octal(0, 108, 8);
@@ -33,6 +34,10 @@ function header(entry: Entry): Buffer {
   block.write("ustar\x0000", 257);
   // The checksum is the sum of the header's bytes, its own field taken as spaces.
   block.fill(" ", 148, 156);
-  octal(block.reduce((sum, byte) => sum + byte, 0), 148, 7);
+  octal(
+    block.reduce((sum, byte) => sum + byte, 0),
+    148,
+    7,
+  );
   return block;
 }

@@ -28,7 +28,9 @@ export function installNode(root) {
   const installer = join(folder, "installArchSpecificPackage.js");
   if (existsSync(installer)) run(process.execPath, [installer], { cwd: folder, env: withoutProjectBinaries() });
   if (findNode(root) === undefined) {
-    throw new Error(`there is no Node 26 for ${process.platform} on ${process.arch} among the npm packages; x64 and arm64 have one`);
+    throw new Error(
+      `there is no Node 26 for ${process.platform} on ${process.arch} among the npm packages; x64 and arm64 have one`,
+    );
   }
 }
 

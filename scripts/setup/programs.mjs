@@ -11,14 +11,16 @@ const systemFolders = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /** First file of that name in PATH or the system folders that may be executed; undefined when there is none. */
 export function findProgram(name, path = process.env.PATH || "") {
-  return [...path.split(delimiter), ...systemFolders].map((folder) => join(folder || ".", name)).find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return [...path.split(delimiter), ...systemFolders]
+    .map((folder) => join(folder || ".", name))
+    .find((file) => {
+      try {
+        accessSync(file, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
 }
 
 /** Whether an ELF program needs no dynamic loader, so that it runs alone in an empty root filesystem. Reads its program headers. */
@@ -80,9 +82,33 @@ export function programsFor(purpose, node) {
     { what: "ctr", why: "tests drive shiplogd with it", package: "containerd", present: inPath("ctr") },
     { what: "dockerd", why: "tests run it on shiplogd", package: "docker.io", present: inPath("dockerd") },
     // Debian 12 has it in docker.io; from Debian 13 on it is a package of its own.
-    { what: "docker", why: "tests drive dockerd with it", package: "docker.io", elsewhere: "docker-cli", present: inPath("docker") },
+    {
+      what: "docker",
+      why: "tests drive dockerd with it",
+      package: "docker.io",
+      elsewhere: "docker-cli",
+      present: inPath("docker"),
+    },
     { what: "ps", why: "dockerd lists processes with it", package: "procps", present: inPath("ps") },
-    { what: "python3", why: "its tarfile module writes the archives that tests read", package: "python3", present: inPath("python3") },
+    { what: "mkfs.xfs", why: "tests share files' blocks on it", package: "xfsprogs", present: inPath("mkfs.xfs") },
+    {
+      what: "mksquashfs",
+      why: "tests mount images that it makes",
+      package: "squashfs-tools",
+      present: inPath("mksquashfs"),
+    },
+    {
+      what: "mkfs.erofs",
+      why: "tests mount images that it makes",
+      package: "erofs-utils",
+      present: inPath("mkfs.erofs"),
+    },
+    {
+      what: "python3",
+      why: "its tarfile module writes the archives that tests read",
+      package: "python3",
+      present: inPath("python3"),
+    },
   ];
 }
 
@@ -124,10 +150,14 @@ export function installPrograms(missing, say) {
   const still = missingPrograms(missing);
   const elsewhere = still.filter((program) => program.elsewhere !== undefined);
   if (elsewhere.length > 0) {
-    installPrograms(elsewhere.map(({ elsewhere: other, ...program }) => ({ ...program, package: other, elsewhere: undefined })), say);
+    installPrograms(
+      elsewhere.map(({ elsewhere: other, ...program }) => ({ ...program, package: other, elsewhere: undefined })),
+      say,
+    );
     if (elsewhere.length === still.length) return;
   }
-  if (still.length > 0) throw byHand(`the packages are installed, and yet ${still.map((program) => program.what).join(", ")} is not found`);
+  if (still.length > 0)
+    throw byHand(`the packages are installed, and yet ${still.map((program) => program.what).join(", ")} is not found`);
 }
 
 /** The systemd units that these packages would start; docker.io brings containerd's along when that is missing. */
@@ -155,4 +185,6 @@ const prefixed = (prefix, words) => {
 };
 
 const aptGet = (prefix, args) =>
-  attempt(...prefixed(prefix, ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0", ...args]));
+  attempt(
+    ...prefixed(prefix, ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0", ...args]),
+  );

@@ -12,7 +12,12 @@ export function run(program, args, options = {}) {
 
 /** Like `run`, but tells the outcome instead of throwing. */
 export function attempt(program, args, options = {}) {
-  const result = spawnSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 2 ** 26, ...options });
+  const result = spawnSync(program, args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    maxBuffer: 2 ** 26,
+    ...options,
+  });
   return { status: result.status, error: result.error, output: `${result.stdout || ""}${result.stderr || ""}`.trim() };
 }
 

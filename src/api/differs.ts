@@ -7,7 +7,7 @@ import { ErrorClass, ShiplogError } from "../error.ts";
 import type { Ledger } from "../ledger.ts";
 import { diff as wire } from "../wire/mod.ts";
 import type { Call } from "./call.ts";
-import { answered } from "./remote.ts";
+import { answered } from "./grpc/mod.ts";
 import type { Service } from "./service.ts";
 
 type Differ = Required<Service<typeof wire.DiffDefinition>>;

@@ -90,15 +90,13 @@ function ending(view: View, namespace: string): Step[] {
     ...view.leases
       .list(namespace)
       .map(({ key }): Step => ({ kind: "lease", key, command: { type: "DeleteLease", id: key } })),
-    ...view.ingests
-      .list(namespace)
-      .map(
-        ({ key }): Step => ({
-          kind: "ingest",
-          key,
-          command: { type: "AbortIngest", ref: key, reason: "its namespace was deleted" },
-        }),
-      ),
+    ...view.ingests.list(namespace).map(
+      ({ key }): Step => ({
+        kind: "ingest",
+        key,
+        command: { type: "AbortIngest", ref: key, reason: "its namespace was deleted" },
+      }),
+    ),
   ];
 }
 

@@ -2,7 +2,7 @@
 import { connect } from "../cli/client.ts";
 import type { RemoteInfo, RemoteSnapshots } from "../snapshots/mod.ts";
 import { shiplogSnapshots, snapshots as wire } from "../wire/mod.ts";
-import { answered } from "./remote.ts";
+import { answered } from "./grpc/mod.ts";
 
 /** Where our snapshots are over there, if that process knows namespaces. */
 const namespace = "shiplog";

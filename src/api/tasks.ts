@@ -6,7 +6,13 @@ import { ErrorClass, ShiplogError } from "../error.ts";
 import type { Exit, Mount } from "../events/catalogue.ts";
 import type { ExecState, TaskState } from "../machines/mod.ts";
 import type { CreateTask, TaskKey, TaskManager } from "../tasks/mod.ts";
-import { type Mount as WireMount, type Process, TaskStatus, type tasks as wire, timestampFromUnixNano } from "../wire/mod.ts";
+import {
+  type Mount as WireMount,
+  type Process,
+  TaskStatus,
+  type tasks as wire,
+  timestampFromUnixNano,
+} from "../wire/mod.ts";
 import { anyValue } from "./any.ts";
 import type { Call } from "./call.ts";
 import { type CheckpointDependencies, checkpointUnpacker, storeCheckpoint } from "./checkpoint.ts";
@@ -28,9 +34,15 @@ export function tasksService(dependencies: TasksDependencies): Service<typeof wi
   }
 
   /** A directory that the options name comes first. */
-  function restoredFrom(runtime: string, { options, checkpoint }: wire.CreateTaskRequest, call: Call): CreateTask["checkpoint"] {
+  function restoredFrom(
+    runtime: string,
+    { options, checkpoint }: wire.CreateTaskRequest,
+    call: Call,
+  ): CreateTask["checkpoint"] {
     const directory = restorePath(runtime, options);
-    return directory !== "" || checkpoint === undefined ? directory : checkpointUnpacker(dependencies, checkpoint, call);
+    return directory !== "" || checkpoint === undefined
+      ? directory
+      : checkpointUnpacker(dependencies, checkpoint, call);
   }
 
   return {
@@ -86,11 +98,19 @@ export function tasksService(dependencies: TasksDependencies): Service<typeof wi
     },
 
     async exec({ containerId, execId, stdin, stdout, stderr, terminal, spec }, call) {
-      if (execId === "") throw new ShiplogError(ErrorClass.InvalidArgument, "exec id cannot be empty", { reason: "ExecWithoutId", whole: true });
+      if (execId === "")
+        throw new ShiplogError(ErrorClass.InvalidArgument, "exec id cannot be empty", {
+          reason: "ExecWithoutId",
+          whole: true,
+        });
       await manager.get(keyOf(call, containerId), "");
       identifier(execId, `invalid exec id ${execId}`);
       const io = { stdin, stdout, stderr, terminal };
-      const added = await manager.exec(call.origin(), containerId, { execId, io, spec: spec === undefined ? null : anyValue(spec) });
+      const added = await manager.exec(call.origin(), containerId, {
+        execId,
+        io,
+        spec: spec === undefined ? null : anyValue(spec),
+      });
       call.position = added.next;
       return {};
     },
@@ -129,7 +149,13 @@ export function tasksService(dependencies: TasksDependencies): Service<typeof wi
         store: (directory) => storeCheckpoint(dependencies, directory, spec!, call),
       });
       call.position = taken.next;
-      return { descriptors: taken.content.map((each) => ({ ...each, size: BigInt(each.size), annotations: { ...each.annotations } })) };
+      return {
+        descriptors: taken.content.map((each) => ({
+          ...each,
+          size: BigInt(each.size),
+          annotations: { ...each.annotations },
+        })),
+      };
     },
 
     async update({ containerId, resources, annotations }, call) {
@@ -150,9 +176,18 @@ export function tasksService(dependencies: TasksDependencies): Service<typeof wi
       const { value: tasks, next } = await ledger.read((view) => view.tasks.list(namespace));
       const fields = (id: string) => (path: readonly string[]) =>
         path[0] === "id" ? id : path[0] === "namespace" ? namespace : undefined;
-      const metrics = await manager.metrics(namespace, tasks.map(({ key }) => key).filter((id) => wanted(fields(id))));
+      const metrics = await manager.metrics(
+        namespace,
+        tasks.map(({ key }) => key).filter((id) => wanted(fields(id))),
+      );
       call.position = next;
-      return { metrics: metrics.map(({ id, collectedAt, stats }) => ({ id, timestamp: timestampFromUnixNano(collectedAt), data: stats })) };
+      return {
+        metrics: metrics.map(({ id, collectedAt, stats }) => ({
+          id,
+          timestamp: timestampFromUnixNano(collectedAt),
+          data: stats,
+        })),
+      };
     },
 
     async wait({ containerId, execId }, call) {
@@ -194,7 +229,11 @@ function execMessage(execId: string, row: TaskState): Process {
   return processMessage(execId, exec, execStatus(exec, row));
 }
 
-function processMessage(id: string, { pid, io, exit }: Pick<ExecState, "pid" | "io" | "exit">, status: TaskStatus): Process {
+function processMessage(
+  id: string,
+  { pid, io, exit }: Pick<ExecState, "pid" | "io" | "exit">,
+  status: TaskStatus,
+): Process {
   return {
     containerId: "",
     id,

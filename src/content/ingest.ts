@@ -98,6 +98,8 @@ export class Ingest {
     try {
       shared = await pinShared(dependencies, request);
       return await store.withIngest(origin.namespace, ref, async () => {
+        // An unknown lease refuses the write before anything of the upload is touched.
+        request.holding.hold(dependencies.ledger.view, ingestResource(ref));
         writer = await store.openWriter(
           origin.namespace,
           ref,

@@ -229,9 +229,17 @@ export class ContentStore {
   }
 
   /** The uploads that have files, recorded or not. `name` is the directory's; a ref that cannot be read is undefined. */
-  async listIngests(): Promise<{ readonly name: string; readonly path: string; readonly ingest: { readonly namespace: string; readonly ref: string } | undefined }[]> {
+  async listIngests(): Promise<
+    {
+      readonly name: string;
+      readonly path: string;
+      readonly ingest: { readonly namespace: string; readonly ref: string } | undefined;
+    }[]
+  > {
     const names = await this.#files.readdir("content.ingests.readdir", this.#ingests);
-    return Promise.all(names.map(async (name) => ({ name, path: join(this.#ingests, name), ingest: await this.#ingestIn(name) })));
+    return Promise.all(
+      names.map(async (name) => ({ name, path: join(this.#ingests, name), ingest: await this.#ingestIn(name) })),
+    );
   }
 
   /** Whether files of this ingest are being made or removed, or somebody writes it. */
@@ -246,7 +254,9 @@ export class ContentStore {
 
   async #ingestIn(name: string): Promise<{ namespace: string; ref: string } | undefined> {
     try {
-      const text = (await this.#files.readFile("content.ingest.ref.read", join(this.#ingests, name, "ref"))).toString("utf8");
+      const text = (await this.#files.readFile("content.ingest.ref.read", join(this.#ingests, name, "ref"))).toString(
+        "utf8",
+      );
       const slash = text.indexOf("/");
       const [namespace, ref] = [text.slice(0, slash), text.slice(slash + 1)];
       return slash > 0 && basename(this.#ingestDirectory(namespace, ref)) === name ? { namespace, ref } : undefined;

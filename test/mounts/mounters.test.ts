@@ -6,18 +6,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Mounters, ProgramMounter } from "../../src/mounts/mod.ts";
 import { readMountinfo, unmountAll } from "../../src/platform/mod.ts";
+import { lackingFor } from "../harness/loop.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 
 const mountsBelow = (directory: string) => readMountinfo().filter(({ mountpoint }) => mountpoint.startsWith(directory));
-
-function hasProgram(name: string): boolean {
-  try {
-    execFileSync("sh", ["-c", `command -v ${name}`], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Loop devices that have this file behind them. */
 const loopsOf = (file: string) => execFileSync("losetup", ["-j", file], { encoding: "utf8" }).trim();
@@ -49,7 +41,8 @@ for (const [type, make] of Object.entries({
   erofs: ["mkfs.erofs", (source: string, image: string) => ["-x-1", image, source]],
 } as const)) {
   test(`an image of type ${type} is mounted from its file, read-only, and its device goes with it`, async (t) => {
-    if (!hasProgram(make[0])) return t.skip(`${make[0]} is not installed`);
+    const lacking = lackingFor(make[0]);
+    if (lacking !== undefined) return t.skip(lacking);
     const work = await temporaryDirectory(t);
     mkdirSync(join(work, "source"));
     writeFileSync(join(work, "source", "file"), "in an image");
@@ -65,6 +58,8 @@ for (const [type, make] of Object.entries({
 }
 
 test("any file system in a file is mounted with the option loop, and can be written", async (t) => {
+  const lacking = lackingFor("mkfs.ext4");
+  if (lacking !== undefined) return t.skip(lacking);
   const work = await temporaryDirectory(t);
   const image = join(work, "image");
   writeFileSync(image, "");

@@ -9,6 +9,7 @@ import { eventually } from "../harness/eventually.ts";
 import { codeOf, messageOf } from "../harness/grpc-client.ts";
 import { imageName } from "../harness/image.ts";
 import { Harbour } from "../harness/harbour.ts";
+import { Registry } from "../harness/registry.ts";
 
 const snapshotter = "far";
 let server: TestDaemon;
@@ -71,6 +72,24 @@ test("what nothing refers to here is collected there too, and nothing else", asy
   assert.equal((await ctr(server.address, "shiplog", ["leases", "rm", "--sync", "l"])).code, 0);
   assert.deepEqual(await there(), before);
   await harbour.isSound();
+});
+
+test("an image is pulled into it from a registry, after all that there was of it has been collected", async () => {
+  const registry = await Registry.start();
+  try {
+    const remote = `${registry.host}/test/busybox:1`;
+    await harbour.ctr("images", "push", "--plain-http", remote, imageName);
+    await harbour.ctr("images", "rm", imageName);
+    assert.equal((await harbour.shiplog("gc")).code, 0);
+    await eventually("nothing is left there", async () => ((await there()).size === 0 ? true : undefined));
+    await harbour.ctr("images", "pull", "--plain-http", "--snapshotter", snapshotter, remote);
+    assert.equal((await there()).size, 2);
+    await harbour.ctr("images", "tag", remote, imageName);
+    assert.equal(await run("pulled", "cat", "/etc/motd"), "a second layer\n");
+    await harbour.isSound();
+  } finally {
+    await registry.close();
+  }
 });
 
 test("while its process is away calls say so, what runs goes on, and everything is there when it comes back", async () => {

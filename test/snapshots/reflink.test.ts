@@ -5,18 +5,11 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Harbour } from "../harness/harbour.ts";
-
-function hasProgram(name: string): boolean {
-  try {
-    execFileSync("sh", ["-c", `command -v ${name}`], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { lackingFor } from "../harness/loop.ts";
 
 test("a picture on XFS shares the data of a large file with the container", async (t) => {
-  if (!hasProgram("mkfs.xfs")) return t.skip("mkfs.xfs is not installed");
+  const lacking = lackingFor("mkfs.xfs");
+  if (lacking !== undefined) return t.skip(lacking);
   const harbour = await Harbour.open("reflink", {
     async prepare({ directory, root }) {
       const image = join(directory, "xfs");

@@ -22,6 +22,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { getXattr, mount, setXattr, unmountAll } from "../../src/platform/mod.ts";
 import { cloneTree } from "../../src/snapshots/tree-clone.ts";
+import { lackingFor } from "../harness/loop.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 import { listTree } from "./tree-listing.ts";
 
@@ -89,7 +90,8 @@ test("a copy holds links, holes, devices, attributes, owners, modes and times, a
 });
 
 test("a file system that can shares the blocks, and a change of either is not seen in the other", async (t) => {
-  if (!hasProgram("mkfs.xfs")) return t.skip("mkfs.xfs is not installed");
+  const lacking = lackingFor("mkfs.xfs");
+  if (lacking !== undefined) return t.skip(lacking);
   const work = await temporaryDirectory(t);
   const image = join(work, "image");
   writeFileSync(image, "");
@@ -138,12 +140,3 @@ test("a copy ends when nobody waits for it any more", async (t) => {
   };
   assert.throws(() => cloneTree(join(work, "source"), { within: work, name: "copy" }, goOn), /enough/);
 });
-
-function hasProgram(name: string): boolean {
-  try {
-    execFileSync("sh", ["-c", `command -v ${name}`], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}

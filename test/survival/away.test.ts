@@ -16,7 +16,7 @@ import { Stage, type StagedFact } from "./stage.ts";
 const awayMs = Number(process.env.SHIPLOG_AWAY_MS ?? 10_000);
 const CONTAINERS = 20;
 const LINES = 100_000;
-const CHUNKS = 40;
+const CHUNKS = 20;
 /** How much of the daemon's absence the printing takes. */
 const PRINTING_SHARE = 0.5;
 /** How late an end may be noticed on a busy machine, and how far the clock of file times is behind. */
@@ -39,12 +39,13 @@ test(`a daemon that is away for ${awayMs} ms loses no line and no exit`, { timeo
   const stage = await Stage.open(t, { grouping: "sandbox" });
   const printers = Array.from({ length: CONTAINERS }, (_, index) => printerOf(stage, index));
   const readers = printers.filter(({ sink }) => sink === "fifo").map((printer) => readFifo(t, printer));
-  for (const printer of printers) {
+  const begin = async (printer: Printer) => {
     const containerId = printer.id;
     await stage.addContainer(containerId, scriptOf(printer));
     await stage.tasks.create({ containerId, rootfs: stage.rootfs, stdout: printer.stdout });
     printer.pid = (await stage.tasks.start({ containerId })).pid;
-  }
+  };
+  await Promise.all(printers.map(begin));
   await stage.write("go");
   for (const { id, file } of printers)
     await eventually(`${id} prints`, async () => ((await stat(file).catch(() => undefined))?.size ? true : undefined));

@@ -11,10 +11,10 @@ import { Inspector } from "./inspector.ts";
 import { footprintOf } from "./processes.ts";
 import { Stage } from "./stage.ts";
 
-const lifecycles = Number(process.env.SHIPLOG_LIFECYCLES ?? 100);
+const lifecycles = Number(process.env.SHIPLOG_LIFECYCLES ?? 64);
 const AT_ONCE = 8;
 /** Looks at the daemon, the first when a part is done: until then caches fill. */
-const SAMPLES = 5;
+const SAMPLES = 4;
 /** Descriptors that may be open at one quiet moment and not at another. */
 const DESCRIPTORS_MORE_MAX = 8;
 /** What may be live in the daemon after one sample more than after another, beside what each life may leave: exits that it remembers, within a bound. */

@@ -181,6 +181,23 @@ test("what a volume is made of is no client's to remove or to commit, and no col
   await harbour.isSound();
 });
 
+test("a container that is restarted has its volumes again, each time as a line of their history", async () => {
+  await volumes().create({ name: "log" });
+  const restart = ["--label", "containerd.io/restart.status=running"];
+  await harbour.run("restarted", "echo begun >> /v/log; while true; do sleep 1; done", ...at("log", "/v"), ...restart);
+  const begun = async () => (await harbour.exec("restarted", "cat", "/v/log").catch(() => "")).split("\n").length - 1;
+  await eventually("it has begun", async () => ((await begun()) === 1 ? true : undefined));
+  await harbour.ctr("tasks", "kill", "-s", "SIGKILL", "restarted");
+  await eventually("it has begun again", async () => ((await begun()) === 2 ? true : undefined));
+  const mounts = (await harbour.facts("volume/log")).map(({ type }) => type);
+  assert.deepEqual(mounts, ["VolumeCreated", "VolumeMounted", "VolumeUnmounted", "VolumeMounted"]);
+  assert.equal((await held()).length, 1);
+  await harbour.ctr("containers", "label", "restarted", "containerd.io/restart.status=stopped");
+  await harbour.remove("restarted");
+  await nothingHeld();
+  await volumes().remove({ name: "log" });
+});
+
 test("a place that no container needs is found by fsck, and undone when it is asked to", async () => {
   await volumes().create({ name: "seen" });
   await harbour.run("user", idle, ...at("seen", "/v"));

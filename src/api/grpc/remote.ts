@@ -1,8 +1,8 @@
 /** Calls to other processes of this machine: what they answer, and what is made of it when they do not. */
 import { setTimeout as delay } from "node:timers/promises";
 import { type ServiceError, status } from "@grpc/grpc-js";
-import { ErrorClass, ShiplogError } from "../error.ts";
-import { classOfCode } from "./status.ts";
+import { ErrorClass, ShiplogError } from "../../error.ts";
+import { classOfCode } from "../status.ts";
 
 /** Nobody listens: how often, and how far apart, it is tried again. Together longer than a connection waits between two tries of its own. */
 const attemptsMax = 20;
