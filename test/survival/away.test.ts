@@ -13,7 +13,7 @@ import { eventually, within } from "../harness/eventually.ts";
 import { isRunning } from "./processes.ts";
 import { Stage, type StagedFact } from "./stage.ts";
 
-const awayMs = Number(process.env.SHIPLOG_AWAY_MS ?? 10_000);
+const awayMs = Number(process.env.SHIPLOG_AWAY_MS ?? 5_000);
 const CONTAINERS = 20;
 const LINES = 100_000;
 const CHUNKS = 20;

@@ -12,7 +12,7 @@ import { killIfThere, sparesOf } from "./processes.ts";
 import { Random } from "./random.ts";
 import { Stage, type StagedFact } from "./stage.ts";
 
-const kills = Number(process.env.SHIPLOG_SHIM_KILLS ?? 6);
+const kills = Number(process.env.SHIPLOG_SHIM_KILLS ?? 3);
 const seed = Number(process.env.SHIPLOG_SURVIVAL_SEED ?? Date.now() % 1_000_000);
 const WORKERS = 3;
 /** Containers that live through all of it. */

@@ -18,6 +18,9 @@ const AGREE_MS_MAX = 30_000;
 /** Longer than any call's own deadline on a busy machine: what takes longer hangs. */
 const CALL_MS_MAX = 60_000;
 const AGAIN_MS = 30;
+/** How long an exit is waited for before the row is looked at again: a pause whose reply was lost may have worked. */
+const WAIT_MS_MAX = 2_000;
+const patience = () => ({ signal: AbortSignal.timeout(WAIT_MS_MAX) });
 /** Calls of one life, failed ones too. */
 const STEPS_MAX = 2_000;
 export const LINES = 2_000;
@@ -164,7 +167,7 @@ export class Life {
     if (dice < 0.4) return tasks.pause({ containerId });
     if (dice < 0.5) return delay(this.#random.below(300));
     if (!this.#mayEnd) return delay(100);
-    if (this.deed !== "waits") return within(`the exit of ${this.id}`, CALL_MS_MAX, this.#told());
+    if (this.deed !== "waits") return this.#told();
     if (dice < 0.7) {
       this.killed = true;
       return tasks.kill({ containerId, signal: SIGKILL });
@@ -174,7 +177,7 @@ export class Life {
   }
 
   async #told(): Promise<void> {
-    const { exitStatus } = await this.#stage.tasks.wait({ containerId: this.id });
+    const { exitStatus } = await this.#stage.tasks.wait({ containerId: this.id }, patience());
     // Wait tells of one that nobody saw as well, by 255.
     assert.ok(
       [...(await this.codes()), 255].includes(exitStatus),
@@ -193,7 +196,7 @@ export class Life {
     exec.asked = true;
     await tasks.start(call);
     if (this.#random.chance(0.2)) return;
-    const { exitStatus } = await within(`the exit of ${this.id}'s ${exec.id}`, CALL_MS_MAX, tasks.wait(call));
+    const { exitStatus } = await tasks.wait(call, patience());
     assert.ok(
       [exec.code, KILLED, 255].includes(exitStatus),
       `${exec.id} of ${this.id} was told to have ended with ${exitStatus}`,

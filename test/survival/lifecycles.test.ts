@@ -11,7 +11,7 @@ import { Inspector } from "./inspector.ts";
 import { footprintOf } from "./processes.ts";
 import { Stage } from "./stage.ts";
 
-const lifecycles = Number(process.env.SHIPLOG_LIFECYCLES ?? 64);
+const lifecycles = Number(process.env.SHIPLOG_LIFECYCLES ?? 40);
 const AT_ONCE = 8;
 /** Looks at the daemon, the first when a part is done: until then caches fill. */
 const SAMPLES = 4;

@@ -1,5 +1,5 @@
 /** What the kernel says of processes: of a container's, and of a daemon's own. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 
 /** Any one hierarchy names a container's processes; every container is in this one. */
 const CGROUPS = "/sys/fs/cgroup/pids";
@@ -28,6 +28,13 @@ export async function containerProcesses(namespace: string, ids?: readonly strin
     }
   }
   return pids;
+}
+
+/** Lets paused containers of the namespace go on: with cgroups of version 1 nothing that is frozen can be killed. */
+export async function thawContainers(namespace: string): Promise<void> {
+  const freezer = `/sys/fs/cgroup/freezer/${namespace}`;
+  for (const id of await readdir(freezer).catch(() => []))
+    await writeFile(`${freezer}/${id}/freezer.state`, "THAWED").catch(() => {});
 }
 
 /** The daemon's children that wait to become shims. */

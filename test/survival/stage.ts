@@ -20,7 +20,7 @@ import { removeRuncTraces, runcTraces } from "../harness/runc-traces.ts";
 import { runtimeSpec } from "../harness/spec.ts";
 import { mountsBelow, shimsOf } from "../harness/traces.ts";
 import { inspectable } from "./inspector.ts";
-import { containerProcesses, isRunning, killIfThere, sparesOf } from "./processes.ts";
+import { containerProcesses, isRunning, killIfThere, sparesOf, thawContainers } from "./processes.ts";
 
 const applets = ["sh", "echo", "sleep", "seq", "cat", "true"];
 
@@ -250,6 +250,7 @@ export class Stage {
     await this.daemon.end("SIGTERM");
     for (const { pid } of await this.shims()) killIfThere(pid);
     for (const pid of await containerProcesses(this.namespace)) killIfThere(pid);
+    await thawContainers(this.namespace);
     await eventually("all processes are gone", async () =>
       (await this.shims()).length + (await containerProcesses(this.namespace)).length === 0 ? true : undefined,
     );

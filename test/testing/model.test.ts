@@ -27,7 +27,7 @@ import { pinned, pinnedTasks } from "./pinned.ts";
 import { recordTours, taskTours } from "./tours.ts";
 import { unreachable } from "./unreachable.ts";
 
-const runs = Number(process.env.SHIPLOG_MODEL_RUNS ?? 1_000);
+const runs = Number(process.env.SHIPLOG_MODEL_RUNS ?? 400);
 const seed = Number(process.env.SHIPLOG_MODEL_SEED ?? Date.now() % 1_000_000);
 
 /** Sequences of other kinds for each of records: they cost a hundred times as much. */
