@@ -14,6 +14,7 @@ import { Any, shim, unixNanoFromTimestamp } from "../wire/mod.ts";
 import type { TaskKey } from "./bundle.ts";
 import type { ShimSettings } from "./shim-settings.ts";
 import type { SpareShim, SpareShims } from "./spare-shims.ts";
+import { Turns } from "./turns.ts";
 
 export const launchDeadlineMs = {
   /** containerd waits for ever; a start takes some 50 ms on an idle machine. */
@@ -246,28 +247,6 @@ interface RunOptions {
   readonly stdin?: Uint8Array | undefined;
   /** Standard output and error as one, in the order in which they came. */
   readonly together?: boolean;
-}
-
-/** So many at once, the others in the order in which they came. */
-class Turns {
-  readonly #waiting: (() => void)[] = [];
-  #free: number;
-
-  constructor(atOnce: number) {
-    this.#free = atOnce;
-  }
-
-  async take<T>(action: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await action();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
-  }
 }
 
 /** The first bytes of an output. */
